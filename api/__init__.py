@@ -1,0 +1,1 @@
+"""The ways in: who asked, and in what order."""

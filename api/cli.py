@@ -1,0 +1,280 @@
+"""The command line: `tablegate --help`.
+
+Exit codes: 0 released, passed or done; 2 bad input or usage; 3 withheld; 4 awaiting review; 5 budget refused; 1
+anything else. Every command takes `--json` and then prints one object on standard output.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from api import commands
+from api.demo import write_demo_table
+from api.display import ERR, refusal
+from api.foreign import ForeignAudit
+from api.home import Home, default_ledger_path
+from api.recipe import Recipe
+from api.streams import fresh_seed
+from privacy.errors import BudgetExceededError, JournalError, OverspendError, ReleaseError
+from privacy.ledger import LedgerError
+
+app = typer.Typer(
+    name="tablegate",
+    help="Differentially private synthetic tables, audited, and let out only through a release gate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+schema_app = typer.Typer(help="The public description of a table.", no_args_is_help=True)
+ledger_app = typer.Typer(help="What every population has spent.", no_args_is_help=True)
+app.add_typer(schema_app, name="schema")
+app.add_typer(ledger_app, name="ledger")
+
+BAD_INPUT, BUDGET_REFUSED, OTHER = 2, 5, 1
+
+TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or Parquet.", show_default=False)]
+SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")]
+Epsilon = Annotated[float, typer.Option(help="Total epsilon of everything bought for the release.")]
+Delta = Annotated[float, typer.Option(help="Total delta.")]
+Synthesizer = Annotated[str, typer.Option(help="mst or independent.")]
+PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, or a policy file.")]
+LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Folder to work in; demo-release by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Release a real, sensitive table from start to end."""
+
+    def run() -> int:
+        folder = out or _fresh("demo-release")
+        folder.mkdir(parents=True, exist_ok=True)
+        table, schema = write_demo_table(folder)
+        recipe = Recipe(
+            table=table,
+            schema=schema,
+            synthesizer="mst",
+            epsilon=3.0,
+            delta=1e-6,
+            policy="internal",
+            out=folder / "bundle",
+            rows=None,
+            seed=fresh_seed(),
+            request="",
+        )
+        return commands.release_and_show(recipe, Home(folder / "ledger.db"), as_json=as_json)
+
+    _guarded(run, as_json=as_json)
+
+
+@schema_app.command("draft")
+def schema_draft(
+    table: TableFile,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Where to write it; printed otherwise.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write a first schema whose entries are `observed`: to be replaced before any release."""
+    _guarded(lambda: commands.draft(table, out, as_json=as_json), as_json=as_json)
+
+
+@schema_app.command("check")
+def schema_check(
+    schema: Annotated[Path, typer.Argument(metavar="SCHEMA", show_default=False)],
+    table: Annotated[Path | None, typer.Argument(metavar="[TABLE]", show_default=False)] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say how a schema is understood and, given a table, what in it does not fit (internal: exact counts)."""
+    _guarded(lambda: commands.check(schema, table, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def plan(
+    table: TableFile,
+    schema: SchemaFile,
+    epsilon: Epsilon,
+    delta: Delta,
+    synthesizer: Synthesizer,
+    ledger: LedgerFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Price a release, and estimate its time and memory, without reading a row."""
+    _guarded(
+        lambda: commands.plan(table, schema, synthesizer, epsilon, delta, _home(ledger), as_json=as_json),
+        as_json=as_json,
+    )
+
+
+@app.command()
+def release(
+    table: TableFile,
+    schema: SchemaFile,
+    epsilon: Epsilon,
+    delta: Delta,
+    policy: PolicyName,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
+    synthesizer: Synthesizer,
+    rows: Annotated[
+        int | None, typer.Option(help="Rows to sample; the published or measured number by default.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda: for neural synthesizers.")] = "auto",
+    ledger: LedgerFile = None,
+    seed: Seed = None,
+    request: Annotated[str, typer.Option(help="Id of this request; a repeat resumes an unopened charge.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Charge, synthesise, audit, judge, and seal a bundle."""
+    if device not in ("auto", "cpu", "cuda"):
+        raise typer.BadParameter("auto, cpu or cuda", param_hint="--device")
+    recipe = Recipe(
+        table=table,
+        schema=schema,
+        synthesizer=synthesizer,
+        epsilon=epsilon,
+        delta=delta,
+        policy=policy,
+        out=out,
+        rows=rows,
+        seed=fresh_seed() if seed is None else seed,
+        request=request,
+    )
+    _guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def audit(
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", show_default=False)],
+    train: Annotated[Path, typer.Option(help="Rows the table was made from.")],
+    holdout: Annotated[Path, typer.Option(help="Rows of the same population it was not made from.")],
+    schema: SchemaFile,
+    policy: PolicyName,
+    out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
+    ledger: LedgerFile = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Audit any synthetic table, whoever made it. Writes a report and no table."""
+    asked = ForeignAudit(
+        synthetic=synthetic,
+        train=train,
+        holdout=holdout,
+        schema=schema,
+        policy=policy,
+        out=out,
+        seed=fresh_seed() if seed is None else seed,
+    )
+    _guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def review(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", show_default=False)],
+    reviewer: Annotated[str, typer.Option(help="Name of the person who decides.")],
+    role: Annotated[str, typer.Option(help="As what they decide.")],
+    reason: Annotated[str, typer.Option(help="Why; kept in the internal half.")],
+    approve: Annotated[bool | None, typer.Option("--approve/--reject", help="The decision.")] = None,
+    ledger: LedgerFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Decide on a release that awaits review."""
+    if approve is None:
+        raise typer.BadParameter("say --approve or --reject", param_hint="--approve")
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    said = commands.Said(approve=approve, reviewer=reviewer, role=role, reason=reason, time=now)
+    _guarded(lambda: commands.decide(bundle, said, _home(ledger), as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def verify(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", show_default=False)],
+    ledger: LedgerFile = None,
+    key: Annotated[str | None, typer.Option(help="Fingerprint of the key you expect.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a bundle, offline."""
+    home = None if ledger is None else _home(ledger)
+    _guarded(lambda: commands.verify_bundle(bundle, home, key, as_json=as_json), as_json=as_json)
+
+
+@ledger_app.command("show")
+def ledger_show(
+    population: Annotated[str | None, typer.Option(help="One population; all by default.")] = None,
+    ledger: LedgerFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What was charged, what it adds up to, and what is left."""
+    _guarded(lambda: commands.show_ledger(_home(ledger), population, as_json=as_json), as_json=as_json)
+
+
+@ledger_app.command("verify")
+def ledger_verify(ledger: LedgerFile = None, as_json: AsJson = False) -> None:
+    """Recompute the whole chain."""
+    _guarded(lambda: commands.verify_ledger(_home(ledger), as_json=as_json), as_json=as_json)
+
+
+@ledger_app.command("cap")
+def ledger_cap(
+    population: Annotated[str, typer.Option(help="Whose cap.")],
+    epsilon: Annotated[float, typer.Option(help="New cap.")],
+    delta: Annotated[float, typer.Option(help="New cap.")],
+    reason: Annotated[str, typer.Option(help="Why; recorded for ever.")],
+    ledger: LedgerFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Record another cap for a population."""
+    _guarded(
+        lambda: commands.set_cap(_home(ledger), population, epsilon, delta, reason, as_json=as_json), as_json=as_json
+    )
+
+
+def main() -> None:
+    """Entry point of `tablegate`."""
+    app()
+
+
+def exit_code(error: ReleaseError) -> int:
+    """The contract's exit code of a refusal."""
+    if isinstance(error, BudgetExceededError):
+        return BUDGET_REFUSED
+    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError) else BAD_INPUT
+
+
+def _guarded(run: Callable[[], int], *, as_json: bool) -> NoReturn:
+    """Run a command; a refusal becomes one clear message, a defect its class name: a trace may quote a cell."""
+    try:
+        code = run()
+    except ReleaseError as error:
+        refusal(error, as_json=as_json)
+        code = exit_code(error)
+    except Exception as error:
+        if os.environ.get("TABLEGATE_TRACE") == "1":
+            raise
+        ERR.print(f"Something failed that should not ({type(error).__name__}).", style="bold red")
+        ERR.print("  Set TABLEGATE_TRACE=1 to see where; the trace may quote cells, so keep it inside.")
+        code = OTHER
+    raise typer.Exit(code)
+
+
+def _home(ledger: Path | None) -> Home:
+    return Home(default_ledger_path() if ledger is None else ledger)
+
+
+def _fresh(stem: str) -> Path:
+    """The first of stem, stem-2, stem-3 ... that does not exist."""
+    n = 1
+    while (path := Path(stem if n == 1 else f"{stem}-{n}")).exists():
+        n += 1
+    return path
+
+
+if __name__ == "__main__":
+    main()

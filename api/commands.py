@@ -1,0 +1,258 @@
+"""What each command does: call one function, print its answer, return the exit code."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from api import words
+from api.display import ERR, OUT, answer, progress
+from api.foreign import ForeignAudit, audit_foreign
+from api.home import Home
+from api.pipeline import release
+from api.recipe import Recipe
+from api.steps import Steps
+from api.words import column_facts, headlines
+from audits.release.gate import Decision, Verdict
+from audits.release.review import review
+from audits.release.verify import verify
+from audits.release.wire import decision_to_json
+from privacy.accounting import epsilon_of
+from privacy.calibration import check_budget
+from privacy.draft import draft_schema, write_draft
+from privacy.errors import RequestError
+from privacy.files import check_file
+from privacy.schema import Budget
+from privacy.schema_file import load_schema
+from privacy.table import Tally, read_table
+from synthesizers.registry import synthesizer
+
+EXIT = {Verdict.PASS: 0, Verdict.REVIEW: 4, Verdict.WITHHOLD: 3}
+SHARE_ORDER = np.array([16.0])
+"""Rényi order at which the shares of a price are compared: near the best one for usual budgets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A reviewer's decision."""
+
+    approve: bool
+    reviewer: str
+    role: str
+    reason: str
+    time: str
+
+
+def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
+    """Make a release and say what came of it."""
+    with progress(quiet=as_json) as tell:
+        made = release(recipe, home, Steps(tell))
+    facts = {
+        "verdict": str(made.decision.verdict),
+        "released": made.bundle.released,
+        "bundle": str(made.bundle.path),
+        "internal": str(made.bundle.internal),
+        "digest": made.bundle.digest,
+        "epsilon": made.statement.claim.epsilon,
+        "delta": made.statement.claim.delta,
+        "population_epsilon": made.statement.population_epsilon,
+        "internal_figures": headlines(made.outcomes),
+        "objections": decision_to_json(Decision(verdict=made.decision.verdict, checks=made.decision.objections))[
+            "checks"
+        ],
+    }
+    answer(facts, as_json=as_json, show=lambda: words.release(made))
+    return EXIT[made.decision.verdict]
+
+
+def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
+    """Draft a schema off the rows."""
+    if out is not None and out.exists():
+        raise RequestError(
+            f"'{out.name}' exists already.", why="A draft never overwrites a schema.", fix="Choose another --out."
+        )
+    document = draft_schema(table)
+    text = write_draft(document)
+    if out is not None:
+        out.write_text(text, encoding="utf-8")
+    if as_json:
+        answer(document, as_json=True, show=lambda: None)
+    elif out is None:
+        OUT.print(text, markup=False, end="")
+    ERR.print("Every entry is `observed`, read off private rows: no release accepts it, and the file is internal.")
+    ERR.print("Replace each by `source: public` with `cite`, or by `source: measured`; name the population.")
+    return 0
+
+
+def check(path: Path, table: Path | None, *, as_json: bool) -> int:
+    """Say how a schema is understood and what in a table does not fit it."""
+    schema = load_schema(path)
+    facts: dict[str, Any] = {
+        "name": schema.name,
+        "population": schema.population,
+        "unit": schema.unit.words,
+        "columns": [column_facts(schema, name) for name in schema.names],
+        "dropped": {name: str(role) for name, role in schema.dropped.items()},
+        "observed": list(schema.observed),
+        "declared_public_after_reading": list(schema.declared_after_reading),
+        "digest": schema.digest,
+    }
+    if table is not None:
+        check_file(table, schema)
+        tally = Tally()
+        with progress(quiet=as_json) as tell:
+            read_table(table, schema, tally=tally, progress=tell)
+        facts["internal_counts"] = tally.counts
+    answer(facts, as_json=as_json, show=lambda: words.check(facts))
+    if schema.observed:
+        ERR.print("No release accepts `observed` entries.", style="bold yellow")
+    return 0
+
+
+def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float, home: Home, *, as_json: bool) -> int:
+    """Price a run; only the header of the table is looked at."""
+    schema = load_schema(schema_file)
+    budget = check_budget(epsilon, delta, schema.n_public.value)
+    check_file(table, schema)
+    planned = synthesizer(name).plan(schema, budget)
+    whole = planned.cost.rdp(SHARE_ORDER)[0]
+    lines = [
+        {
+            "purpose": line.purpose,
+            "share": float(line.cost.rdp(SHARE_ORDER)[0] / whole),
+            "delta": line.cost.delta,
+            "events": line.cost.to_json(),
+        }
+        for line in planned.lines
+    ]
+    known = home.path.exists() and schema.population in home.ledger.populations()
+    facts = {
+        "synthesizer": name,
+        "epsilon": budget.epsilon,
+        "delta": budget.delta,
+        "epsilon_by_accountant": epsilon_of(planned.cost, budget.delta),
+        "lines": lines,
+        "seconds": planned.estimate.seconds,
+        "memory_bytes": planned.estimate.memory_bytes,
+        "population": schema.population,
+        "population_spent": home.ledger.total(schema.population) if known else 0.0,
+        "population_left": home.ledger.left(schema.population) if known else None,
+        "cap": None if schema.cap is None else {"epsilon": schema.cap.epsilon, "delta": schema.cap.delta},
+    }
+    answer(facts, as_json=as_json, show=lambda: words.plan(facts))
+    return 0
+
+
+def audit(asked: ForeignAudit, home: Home, *, as_json: bool) -> int:
+    """Audit a table made elsewhere."""
+    with progress(quiet=as_json) as tell:
+        bundle, decision, outcomes = audit_foreign(asked, home.signing_key, Steps(tell))
+    facts = {
+        "verdict": str(decision.verdict),
+        "report": str(bundle.path),
+        "internal": str(bundle.internal),
+        "internal_figures": headlines(outcomes),
+        "objections": decision_to_json(Decision(verdict=decision.verdict, checks=decision.objections))["checks"],
+    }
+    answer(facts, as_json=as_json, show=lambda: words.audit(facts, decision, outcomes, bundle.internal))
+    return EXIT[decision.verdict]
+
+
+def decide(bundle: Path, said: Said, home: Home, *, as_json: bool) -> int:
+    """Carry out a review, and record it in the ledger that holds the release's charge."""
+    before = _digest(bundle)
+    reviewed = review(
+        bundle,
+        approve=said.approve,
+        reviewer=said.reviewer,
+        role=said.role,
+        reason=said.reason,
+        time=said.time,
+        quarantine=home.quarantine,
+        key=home.signing_key,
+    )
+    word = "approved" if said.approve else "rejected"
+    charge = _charge_behind(home, before)
+    if charge is not None:
+        facts = {"decision": word, "reviewer": said.reviewer, "role": said.role, "bundle": reviewed.digest}
+        home.ledger.record(home.ledger.charge_of(charge), "review", facts)
+    told = {"decision": word, "bundle": str(bundle), "digest": reviewed.digest, "released": reviewed.released}
+    answer(told, as_json=as_json, show=lambda: OUT.print(f"{word.capitalize()}: {bundle}"))
+    return 0
+
+
+def verify_bundle(bundle: Path, home: Home | None, key: str | None, *, as_json: bool) -> int:
+    """Check a bundle, and its place in a ledger where one is given."""
+    contains = None if home is None else lambda seq, digest: _existing(home).ledger.contains((seq, digest))
+    report = verify(bundle, contains, key)
+    facts = {
+        "ok": report.ok,
+        "checks": [{"check": name, "status": status, "detail": detail} for name, status, detail in report.checks],
+    }
+    answer(facts, as_json=as_json, show=lambda: words.verify(facts))
+    return 0 if report.ok else 1
+
+
+def show_ledger(home: Home, population: str | None, *, as_json: bool) -> int:
+    """What every population has spent."""
+    ledger = _existing(home).ledger
+    names = ledger.populations() if population is None else (population,)
+    facts = []
+    for name in names:
+        cap = ledger.cap(name)
+        facts.append(
+            {
+                "population": name,
+                "cap": None if cap is None else {"epsilon": cap.epsilon, "delta": cap.delta},
+                "total_epsilon": ledger.total(name),
+                "left_epsilon": ledger.left(name),
+                "attempts": ledger.attempts(name),
+                "entries": ledger.show(name),
+            }
+        )
+    answer({"populations": facts}, as_json=as_json, show=lambda: words.ledger(facts))
+    return 0
+
+
+def verify_ledger(home: Home, *, as_json: bool) -> int:
+    """Recompute the chain."""
+    seq, digest = _existing(home).ledger.head()
+    facts = {"ok": True, "entries": seq, "head": digest}
+    answer(facts, as_json=as_json, show=lambda: OUT.print(f"The chain holds: {seq} entries, head {digest}"))
+    return 0
+
+
+def set_cap(home: Home, population: str, epsilon: float, delta: float, reason: str, *, as_json: bool) -> int:
+    """Record a cap."""
+    entry = _existing(home).ledger.set_cap(population, Budget(epsilon=epsilon, delta=delta), reason)
+    facts = {"population": population, "epsilon": epsilon, "delta": delta, "entry": entry.seq}
+    answer(facts, as_json=as_json, show=lambda: OUT.print(f"Recorded as entry {entry.seq}."))
+    return 0
+
+
+def _existing(home: Home) -> Home:
+    if not home.path.exists():
+        raise RequestError(
+            f"There is no ledger '{home.path.name}'.",
+            why="A ledger comes into being with the first charge.",
+            fix="Name the ledger of an installation that has made a release.",
+        )
+    return home
+
+
+def _digest(bundle: Path) -> str:
+    provenance = bundle / "provenance.dsse.json"
+    return hashlib.sha256(provenance.read_bytes()).hexdigest() if provenance.is_file() else ""
+
+
+def _charge_behind(home: Home, digest: str) -> str | None:
+    """The charge whose verdict names a bundle, if it is in this ledger."""
+    for population in home.ledger.populations():
+        for row in home.ledger.show(population):
+            if row["kind"] == "verdict" and row["body"]["facts"].get("bundle") == digest:
+                return str(row["charge"])
+    return None

@@ -1,0 +1,129 @@
+"""Auditing a table made elsewhere: no promise is stated, no table is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from api.steps import Steps
+from api.streams import Streams
+from audits.evidence import Evidence
+from audits.finding import Outcome
+from audits.registry import STANDARD
+from audits.release.bundle import Bundle, Contents, check_out, seal
+from audits.release.gate import Decision, decide
+from audits.release.policy import load_policy
+from audits.release.scorecard import build
+from audits.release.signing import SigningKey
+from audits.suite import run_suite
+from privacy.columns import Column, LevelColumn, Source
+from privacy.files import check_file
+from privacy.noise import system_noise
+from privacy.schema import Schema
+from privacy.schema_file import load_schema
+from privacy.table import Table, read_table
+from privacy.unit import Adjacency, PrivacyUnit
+
+REFERENCE_SHARE = 0.25
+"""Part of the holdout that plays the attacker's own sample; the rest is scored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignAudit:
+    """What is asked: a synthetic table, the rows it was made from, and rows it was not."""
+
+    synthetic: Path
+    train: Path
+    holdout: Path
+    schema: Path
+    policy: str
+    out: Path
+    seed: int
+
+
+def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[Bundle, Decision, tuple[Outcome, ...]]:
+    """Audit a table. Raises a ReleaseError for input that cannot be used."""
+    steps("checking the request")
+    schema = load_schema(asked.schema)
+    policy = load_policy(asked.policy)
+    released = _released(schema)
+    check_file(asked.train, schema)
+    check_file(asked.holdout, schema)
+    check_file(asked.synthetic, released)
+    check_out(asked.out)
+
+    steps("reading the tables")
+    noise = system_noise()
+    train = read_table(asked.train, schema).bounded(noise)
+    holdout = read_table(asked.holdout, schema).bounded(noise)
+    synthetic = read_table(asked.synthetic, released)
+
+    # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
+    full = resolve(schema, (train, holdout, synthetic))
+    scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
+    evidence = Evidence(
+        schema=full,
+        train=train.conform(full),
+        pooled=np.ones(len(train), dtype=bool),
+        control=holdout.select(scored).conform(full),
+        reference=holdout.select(~scored).conform(full),
+        synthetic=synthetic.conform(full),
+    )
+    outcomes = run_suite(STANDARD, evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
+
+    steps("sealing the report")
+    decision = decide(outcomes, policy, None, (), None, "")
+    shown = resolve(released, (synthetic,))
+    scorecard = build(
+        schema=shown,
+        statement=None,
+        design=None,
+        policy=policy,
+        outcomes=outcomes,
+        decision=decision,
+        synthetic=synthetic.conform(shown),
+        expected_error={},
+        certificate=None,
+        reproducibility={"version of tablegate": version("tablegate"), "seed of the audits": str(asked.seed)},
+    )
+    contents = Contents(
+        schema=schema,
+        statement=None,
+        policy=policy,
+        decision=decision,
+        scorecard=scorecard,
+        timings=steps.seconds,
+        ledger_head=None,
+        code_version=version("tablegate"),
+    )
+    return seal(asked.out, contents, synthetic=None, key=key, quarantine=None), decision, outcomes
+
+
+def resolve(schema: Schema, tables: Sequence[Table]) -> Schema:
+    """The schema with every open bound and list taken from the rows of some tables: marked `observed`."""
+    columns: dict[str, Column] = {}
+    for column in schema.columns:
+        if isinstance(column, LevelColumn):
+            if column.levels is None:
+                words = sorted({word for table in tables for word in table.vocabularies[column.name]})
+                columns[column.name] = replace(column, levels=tuple(words), source=Source.OBSERVED)
+        elif column.minimum is None or column.maximum is None:
+            values = np.concatenate([table.numbers(column.name) for table in tables])
+            present = values[~np.isnan(values)]
+            low, high = (float(present.min()), float(present.max())) if len(present) else (0.0, 1.0)
+            columns[column.name] = replace(
+                column,
+                minimum=low if column.minimum is None else column.minimum,
+                maximum=high if column.maximum is None else column.maximum,
+            )
+    return schema.with_columns(columns)
+
+
+def _released(schema: Schema) -> Schema:
+    """What a synthetic version of the table looks like: no dropped columns, every row its own unit."""
+    row = PrivacyUnit(field=None, max_rows=1, adjacency=Adjacency.ADD_OR_REMOVE)
+    return replace(schema, header=schema.names, dropped={}, unit=row)

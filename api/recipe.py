@@ -1,0 +1,111 @@
+"""What somebody asked for: everything a release needs to be told, checked before anything is charged."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from audits.assignment import Design, design_for
+from audits.release.bundle import check_out
+from audits.release.policy import Policy, load_policy
+from privacy.calibration import check_budget
+from privacy.errors import RequestError
+from privacy.files import check_file
+from privacy.schema import Budget, Schema
+from privacy.schema_file import load_schema
+from synthesizers.protocol import Plan, Synthesizer
+from synthesizers.registry import synthesizer
+
+MAX_ROWS = 50_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """A request for a release, as written by the caller.
+
+    Attributes:
+        table: the sensitive table.
+        schema: its schema file.
+        synthesizer: name in the registry.
+        epsilon, delta: totals for everything bought.
+        policy: name of a shipped policy, or a policy file.
+        out: where the bundle goes.
+        rows: rows to sample; None for the public or the measured number.
+        seed: seed of the streams that protect nobody.
+        request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
+            was never opened.
+    """
+
+    table: Path
+    schema: Path
+    synthesizer: str
+    epsilon: float
+    delta: float
+    policy: str
+    out: Path
+    rows: int | None
+    seed: int
+    request: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A recipe that passed every check that needs no row, with its priced plan."""
+
+    recipe: Recipe
+    schema: Schema
+    budget: Budget
+    policy: Policy
+    synthesizer: Synthesizer
+    plan: Plan
+    design: Design
+
+    @property
+    def request(self) -> str:
+        """The request's id."""
+        if self.recipe.request:
+            return self.recipe.request
+        parts = (
+            self.recipe.table.absolute(),
+            self.recipe.out.absolute(),
+            self.schema.digest,
+            self.policy.digest,
+            self.synthesizer.name,
+            self.budget,
+            self.recipe.rows,
+        )
+        return hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
+
+    def rows(self, fitted_rows: float) -> int:
+        """Rows to sample: as asked, as published, or the measured number scaled up to the whole table."""
+        if self.recipe.rows is not None:
+            return self.recipe.rows
+        n = self.schema.n_public.value
+        return n if n is not None and self.schema.unit.field is None else max(1, round(fitted_rows / self.design.train))
+
+
+def place(recipe: Recipe) -> Order:
+    """Check everything that can be checked before a charge. Raises a ReleaseError with what, why and how to fix."""
+    schema = load_schema(recipe.schema)
+    schema.require_releasable()
+    budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
+    policy = load_policy(recipe.policy)
+    chosen = synthesizer(recipe.synthesizer)
+    if recipe.rows is not None and not 1 <= recipe.rows <= MAX_ROWS:
+        raise RequestError(
+            f"The number of rows is not between 1 and {MAX_ROWS}.",
+            why="It is how many synthetic rows are drawn.",
+            fix="Leave it out for the published or measured number.",
+        )
+    check_file(recipe.table, schema)
+    check_out(recipe.out)
+    return Order(
+        recipe=recipe,
+        schema=schema,
+        budget=budget,
+        policy=policy,
+        synthesizer=chosen,
+        plan=chosen.plan(schema, budget),
+        design=design_for(schema.n_public.value),
+    )

@@ -1,0 +1,1 @@
+"""Do the rows keep the promise, and may they leave?"""

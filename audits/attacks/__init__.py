@@ -1,0 +1,1 @@
+"""What an attacker who sees the released table learns of the people in it."""

@@ -1,0 +1,35 @@
+"""What every audit is given: the parts of the private table, and the synthetic one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from privacy.schema import Schema
+from privacy.table import Table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Tables coded by one schema, whose domains have been bought.
+
+    Attributes:
+        schema: the schema all tables below are coded by.
+        train: rows the generator was fitted to.
+        pooled: which rows of `train` are in the audit pool, shape (len(train),).
+        control: rows of the pool that were held back.
+        reference: an attacker's own sample of the population; never scored.
+        synthetic: what would be released.
+        expected_error: error bound of every measured marginal from its noise alone, by clique; public.
+    """
+
+    schema: Schema
+    train: Table
+    pooled: npt.NDArray[np.bool_]
+    control: Table
+    reference: Table
+    synthetic: Table
+    expected_error: Mapping[tuple[str, ...], float] = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Who is left out, and whether synthesis made a decision less fair."""

@@ -1,0 +1,26 @@
+"""The audits there are, by name. Joining the registry joins the contract (`tests/contracts/test_audits.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from audits.attacks.copies import Copies
+from audits.attacks.membership import MembershipInference
+from audits.fairness.outcomes import Outcomes
+from audits.fairness.representation import Representation
+from audits.fidelity.marginals import Marginals
+from audits.fidelity.utility import Utility
+from audits.protocol import Audit
+
+STANDARD: tuple[Audit, ...] = (
+    Copies(),
+    MembershipInference(),
+    Marginals(),
+    Utility(),
+    Representation(),
+    Outcomes(),
+)
+"""What every release is asked, in order."""
+
+AUDITS: Mapping[str, Audit] = MappingProxyType({audit.name: audit for audit in STANDARD})

@@ -1,0 +1,199 @@
+"""The gate: outcomes, a policy and a claim in, a verdict out. Pure, and deaf to points: it reads confidence bounds.
+
+Per check one of three verdicts. WITHHOLD: the 99.5% bound on the favourable side is beyond the limit, so the fault is
+proven. PASS: the 95% bound on the unfavourable side is inside the limit, so its absence is. REVIEW: neither, hence too
+little power, and a named person decides. An audit that is missing or failed withholds; one that could not answer asks
+for review. Only outliers and groups may be silent in an audit that answered: they have too few rows, which asks for
+review too.
+
+Ten checks at 99.5% block a harmless table with probability at most 5% (Bonferroni); PASS needs every check, which needs
+no correction (intersection-union). The copying p-value is a bound on both sides of itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from audits.finding import Finding, Outcome
+from audits.release.certificate import Certificate, standing
+from audits.release.policy import CheckRule, Effect, Policy, Subjects
+
+if TYPE_CHECKING:
+    from privacy.statement import PrivacyStatement  # pulls in the accountants, which `verify` does without
+
+CLAIM = "privacy claim"
+"""The name under which the checks of the claim itself stand, beside the audits."""
+
+
+class Verdict(StrEnum):
+    """May the table leave?"""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, no password)
+    REVIEW = "REVIEW"
+    WITHHOLD = "WITHHOLD"
+
+
+SEVERITY = (Verdict.PASS, Verdict.REVIEW, Verdict.WITHHOLD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question and its verdict. Internal: which check failed, and why, was read off private rows.
+
+    Attributes:
+        audit, quantity, subject: the finding that was judged; `quantity` alone for the claim and for silence.
+        verdict: what came of it.
+        reason: why, in words, with the bounds that decided.
+        effect: whether it decides the release.
+        rule: the rule applied; None for the checks of the claim.
+    """
+
+    audit: str
+    quantity: str
+    subject: str
+    verdict: Verdict
+    reason: str
+    effect: Effect
+    rule: CheckRule | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The overall verdict, and the checks it is the worst of."""
+
+    verdict: Verdict
+    checks: tuple[Check, ...]
+
+    @property
+    def objections(self) -> tuple[Check, ...]:
+        """Blocking checks that did not pass."""
+        return tuple(c for c in self.checks if c.effect is Effect.BLOCK and c.verdict is not Verdict.PASS)
+
+
+def decide(
+    outcomes: Sequence[Outcome],
+    policy: Policy,
+    statement: PrivacyStatement | None,
+    recomputation_faults: Sequence[str],
+    certificate: Certificate | None,
+    code_digest: str,
+) -> Decision:
+    """Judge a release.
+
+    Args:
+        outcomes: what became of every audit that ran.
+        policy: limits, and what is required.
+        statement: the claim; None for a table that comes without one.
+        recomputation_faults: what a fresh process found wrong with the claim's epsilon (`privacy.recompute`).
+        certificate: the empirical certificate of the generator, or None if there is none.
+        code_digest: digest of the generator's sources as they are now; a certificate of other sources is stale.
+    """
+    checks = (
+        *_claim_checks(policy, statement, recomputation_faults, certificate, code_digest),
+        *outcome_checks(outcomes, policy),
+    )
+    return Decision(verdict=worst(c.verdict for c in checks if c.effect is Effect.BLOCK), checks=checks)
+
+
+def outcome_checks(outcomes: Sequence[Outcome], policy: Policy) -> tuple[Check, ...]:
+    """The policy's rules applied to the outcomes alone: what `verify` can repeat from the internal half."""
+    by_audit: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_audit.setdefault(outcome.audit, []).append(outcome)
+    return tuple(check for rule in policy.checks for check in _rule_checks(rule, by_audit.get(rule.audit, [])))
+
+
+def worst(verdicts: Iterator[Verdict] | Sequence[Verdict]) -> Verdict:
+    """The most severe of verdicts; WITHHOLD when there is none, since nothing was asked."""
+    return max(verdicts, key=SEVERITY.index, default=Verdict.WITHHOLD)
+
+
+def _rule_checks(rule: CheckRule, outcomes: Sequence[Outcome]) -> Iterator[Check]:
+    if not outcomes and not rule.required:
+        return
+    if len(outcomes) != 1:
+        yield _check(rule, "", Verdict.WITHHOLD, "required and not answered" if not outcomes else "answered twice")
+        return
+    outcome = outcomes[0]
+    if outcome.error:
+        yield _check(rule, "", Verdict.WITHHOLD, f"the audit failed ({outcome.error})")
+    elif outcome.inconclusive:
+        yield _check(rule, "", Verdict.REVIEW, f"no answer ({outcome.inconclusive})")
+    else:
+        found = [f for f in outcome.findings if f.quantity == rule.quantity and rule.subjects.reads(f.subject)]
+        yield from (_check(rule, f.subject, *_judge(f, rule)) for f in found)
+        if not found and rule.required:
+            part = rule.subjects in (Subjects.OUTLIERS, Subjects.GROUPS)
+            verdict = Verdict.REVIEW if part else Verdict.WITHHOLD
+            yield _check(rule, "", verdict, "too few rows to answer" if part else "required and not answered")
+
+
+def _judge(finding: Finding, rule: CheckRule) -> tuple[Verdict, str]:
+    """Compare a finding's bounds with a rule's limits."""
+    if finding.worse != rule.worse:
+        return Verdict.WITHHOLD, f"the finding is bad when {finding.worse}, the rule when {rule.worse}"
+    sign = 1 if rule.worse == "higher" else -1
+    at_best = finding.strict.low if sign > 0 else finding.strict.high
+    at_worst = finding.interval.high if sign > 0 else finding.interval.low
+    beyond, inside = ("above", "at most") if sign > 0 else ("below", "at least")
+    if sign * at_best > sign * rule.withhold_limit:
+        return Verdict.WITHHOLD, f"{at_best:.4g} at best: {beyond} {rule.withhold_limit:g}"
+    if finding.n < rule.min_n:
+        return Verdict.REVIEW, f"rests on fewer than {rule.min_n}: too few to pass"
+    if sign * at_worst <= sign * rule.pass_limit:
+        return Verdict.PASS, f"{inside} {at_worst:.4g}, limit {rule.pass_limit:g}"
+    return Verdict.REVIEW, f"between {at_best:.4g} at best and {at_worst:.4g} at worst, limit {rule.pass_limit:g}"
+
+
+def _claim_checks(
+    policy: Policy,
+    statement: PrivacyStatement | None,
+    recomputation_faults: Sequence[str],
+    certificate: Certificate | None,
+    code_digest: str,
+) -> Iterator[Check]:
+    if statement is None:
+        yield _claim(
+            "a guarantee is stated",
+            "the table comes without a privacy statement" if policy.requires_dp else "",
+            no_fault="NO FORMAL GUARANTEE: nothing is promised about any person in this table",
+        )
+        return
+    observed = statement.schema.observed
+    yield _claim("noise is secret", "" if statement.dp_valid else "noise came from a seeded source")
+    yield _claim("epsilon recomputed", "; ".join(recomputation_faults))
+    yield _claim(
+        "epsilon within the policy",
+        "" if statement.claim.epsilon <= policy.max_epsilon
+        else f"epsilon {statement.claim.epsilon:.4g} is above {policy.max_epsilon:g}",
+    )  # fmt: skip
+    yield _claim("domains are public or bought", f"observed: {', '.join(observed)}" if observed else "")
+    faults = standing(certificate, synthesizer=statement.synthesizer, code_digest=code_digest)
+    yield _claim("mechanism certificate", "; ".join(faults))
+
+
+def _claim(quantity: str, fault: str, *, no_fault: str = "stands") -> Check:
+    return Check(
+        audit=CLAIM,
+        quantity=quantity,
+        subject="",
+        verdict=Verdict.WITHHOLD if fault else Verdict.PASS,
+        reason=fault or no_fault,
+        effect=Effect.BLOCK,
+        rule=None,
+    )
+
+
+def _check(rule: CheckRule, subject: str, verdict: Verdict, reason: str) -> Check:
+    return Check(
+        audit=rule.audit,
+        quantity=rule.quantity,
+        subject=subject,
+        verdict=verdict,
+        reason=reason,
+        effect=rule.effect,
+        rule=rule,
+    )

@@ -1,0 +1,189 @@
+"""The report: one rendering of the scorecard as one HTML file for people.
+
+A pure function of the rendering, so a report can show nothing its audience may not see. The file holds no script, no
+link and no external resource, and needs none; it prints, follows the screen's light or dark setting and works on a
+phone. Numbers stand in tables beside every chart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+
+from audits.release.charts import distribution_chart, intervals_chart, lengths_chart, pairs_chart
+from audits.release.wire import read_number
+
+MAX_DISTRIBUTIONS = 40
+MAX_ROWS = 25
+SHORT_EVENT = {
+    "noise_multiplier": "noise multiplier",
+    "sampling_rate": "sampling rate",
+    "epsilon": "epsilon",
+    "delta": "delta",
+}
+
+Rendering = Mapping[str, Any]
+
+
+def render_report(rendering: Rendering, timings: Mapping[str, float] | None = None) -> str:
+    """A rendering of the scorecard as a self-contained page.
+
+    Args:
+        rendering: what `scorecard.render` gave for the audience of the page.
+        timings: seconds by step, for the internal page; None for none.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("audits.release", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = show
+    environment.filters["event"] = event_words
+    return environment.get_template("report.html.j2").render(
+        card=rendering,
+        internal=_internal(rendering),
+        distributions=_distributions(rendering),
+        errors=_errors(rendering),
+        timings=timings or {},
+    )
+
+
+def show(value: Any, digits: int = 3) -> str:
+    """A number for people: a few digits, infinities as a sign, nothing as a dash."""
+    if value is None:
+        return "–"
+    if isinstance(value, str):
+        return {"Infinity": "∞", "-Infinity": "−∞"}.get(value, value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.{digits}g}".replace("-", "−") if abs(value) < 1e5 else f"{value:,.0f}"
+
+
+def event_words(event: Mapping[str, Any]) -> str:
+    """One bought event in words."""
+    details = ", ".join(f"{word} {event[key]:.4g}" for key, word in SHORT_EVENT.items() if key in event)
+    return f"{event['count']} × {event['event']}" + (f" ({details})" if details else "")
+
+
+def _internal(rendering: Rendering) -> dict[str, Any] | None:
+    """Tables and charts of the findings; None where the audience may not see the decision."""
+    if "decision" not in rendering:
+        return None
+    findings = rendering["findings"]
+    checks = [_checked(check, findings) for check in rendering["decision"]["checks"]]
+    return {
+        "claims": [c for c in checks if c["rule"] is None],
+        "blocking": [c for c in checks if c["rule"] is not None and c["effect"] == "block"],
+        "labels": [c for c in checks if c["rule"] is not None and c["effect"] == "label"],
+        "forest": _forest([c for c in checks if c["audit"] == "membership inference" and c["quantity"] == "AUC"]),
+        "excess": _excess([c for c in checks if c["effect"] == "block" and "excess" in c["quantity"]]),
+        "alignment": _alignment(findings),
+        "columns": [f for f in _of(findings, "marginals", "total variation distance, 1-way") if f["subject"]],
+        "pairs": [f for f in _of(findings, "marginals", "total variation distance, 2-way") if f["subject"]][:MAX_ROWS],
+        "models": _of(findings, "utility", "AUC, trained on synthetic")
+        + _of(findings, "utility", "AUC, trained on real"),
+        "utility": _utility(findings),
+        "fairness": _fairness(checks),
+        "silent": [o for o in rendering["outcomes"]["audits"] if o["inconclusive"] or o["error"]],
+        "n_findings": len(findings),
+    }
+
+
+def _checked(check: Mapping[str, Any], findings: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A check beside its finding, and a label that tells it from the others."""
+    keys = ("audit", "quantity", "subject")
+    finding = next((f for f in findings if all(f[k] == check[k] for k in keys)), None)
+    return {**check, "finding": finding, "limit": check["rule"] and check["rule"]["pass_limit"]}
+
+
+def _row(check: Mapping[str, Any], label: str) -> dict[str, Any]:
+    finding = check["finding"]
+    return {
+        "label": label,
+        "estimate": read_number(finding["estimate"]),
+        "low": read_number(finding["interval"]["low"]),
+        "high": read_number(finding["interval"]["high"]),
+        "limit": check["limit"],
+        "verdict": check["verdict"],
+    }
+
+
+def _forest(checks: Sequence[Mapping[str, Any]]) -> str | None:
+    rows = [_row(c, c["subject"]) for c in checks if c["finding"]][:MAX_ROWS]
+    title = "Membership inference: AUC of every attack with its 95% bounds, its limit and chance at one half"
+    return intervals_chart(rows, title=title, axis="AUC", baseline=0.5) if rows else None
+
+
+def _excess(checks: Sequence[Mapping[str, Any]]) -> str | None:
+    words = {"excess of ": "", "TPR excess at 1% FPR": "TPR"}
+    rows = []
+    for check in checks[:MAX_ROWS]:
+        label = check["quantity"]
+        for long, short in words.items():
+            label = label.replace(long, short)
+        if check["finding"]:
+            rows.append(_row(check, f"{label}, {check['subject']}" if check["subject"] else label))
+    title = "Excess of training rows over control rows, with 95% bounds and limits"
+    return intervals_chart(rows, title=title, axis="excess over control", baseline=0.0) if rows else None
+
+
+def _alignment(findings: Sequence[Mapping[str, Any]]) -> str | None:
+    found = [f for f in _of(findings, "marginals", "total variation distance, 1-way") if f["subject"]]
+    rows = [
+        {"label": f["subject"], "value": read_number(f["estimate"]), "reference": read_number(f["baseline"])}
+        for f in found
+    ]
+    rows.sort(key=lambda row: row["reference"] - row["value"])
+    title = "Total variation distance of every column from control rows, beside that of real rows, worst first"
+    return pairs_chart(rows[:MAX_ROWS], title=title, axis="total variation distance") if rows else None
+
+
+def _utility(findings: Sequence[Mapping[str, Any]]) -> str | None:
+    real = {f["subject"]: f["estimate"] for f in _of(findings, "utility", "AUC, trained on real")}
+    rows = [
+        {"label": f["subject"], "value": read_number(f["estimate"]), "reference": read_number(real[f["subject"]])}
+        for f in _of(findings, "utility", "AUC, trained on synthetic")
+        if f["subject"] in real
+    ]
+    title = "AUC on control rows of models trained on synthetic rows, beside models trained on real rows"
+    return pairs_chart(rows, title=title, axis="AUC on control rows") if rows else None
+
+
+def _fairness(checks: Sequence[Mapping[str, Any]]) -> str | None:
+    rows = [
+        _row(c, f"{c['quantity'].removeprefix('worsening of ')}, {c['subject']}")
+        for c in checks
+        if c["audit"] == "fairness of outcomes" and c["finding"]
+    ]
+    title = "How much synthesis worsens outcomes between groups, with 95% bounds and limits"
+    return intervals_chart(rows, title=title, axis="worsening", baseline=0.0) if rows else None
+
+
+def _of(findings: Sequence[Mapping[str, Any]], audit: str, quantity: str) -> list[Mapping[str, Any]]:
+    return [f for f in findings if f["audit"] == audit and f["quantity"] == quantity]
+
+
+def _distributions(rendering: Rendering) -> list[dict[str, Any]]:
+    columns = rendering["synthetic"]["columns"][:MAX_DISTRIBUTIONS] if "synthetic" in rendering else []
+    return [
+        {
+            **column,
+            "chart": distribution_chart(
+                column["bars"],
+                title=f"Distribution of {column['name']} in the synthetic table",
+                numeric=column["kind"] != "levels",
+            ),
+        }
+        for column in columns
+    ]
+
+
+def _errors(rendering: Rendering) -> str | None:
+    columns = rendering["expected_error"]["columns"][:MAX_ROWS] if "expected_error" in rendering else []
+    rows = [{"label": entry["column"], "value": entry["bound"]} for entry in columns]
+    title = "Error bound of every column from the noise alone, worst first"
+    return lengths_chart(rows, title=title, axis="total variation, at most") if rows else None

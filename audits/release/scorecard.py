@@ -1,0 +1,184 @@
+"""The scorecard: everything that is known of a release, as one JSON tree in which every number has an audience.
+
+Public, recipient and internal are three renderings of the one tree. A number's audience is that of the nearest object
+around it that carries the key `audience`; a number without one is refused, and an object cannot make public again what
+an object around it withholds. What was computed from private rows is internal, whole: the findings, which check failed
+and why. A recipient learns what was asked and with which limits, the one verdict, and what follows from synthetic rows
+and public facts (design decision 11). Of a table that was not released not even the synthetic facts are public.
+
+Equal inputs give equal bytes: no clock, no random number, no duration (those are in `timings.json`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import rfc8785
+
+from audits.finding import Audience, Outcome
+from audits.release.certificate import Certificate
+from audits.release.facts import expected_errors, table_facts
+from audits.release.gate import CLAIM, Decision, Verdict
+from audits.release.policy import Policy
+from audits.release.wire import decision_to_json, finding_to_json, outcomes_to_json, rule_to_json
+
+if TYPE_CHECKING:
+    from audits.assignment import Design
+    from privacy.schema import Schema
+    from privacy.statement import PrivacyStatement
+    from privacy.table import Table
+
+SCHEMA = "tablegate-scorecard/1"
+RANK = {Audience.PUBLIC: 0, Audience.RECIPIENT: 1, Audience.INTERNAL: 2}
+RELEASED_SECTIONS = ("synthetic", "expected_error")
+"""Post-processing of the model, shown with the table and withheld with it."""
+
+NOT_TESTED = (
+    "Singling out, linkability and attribute inference are not measured yet.",
+    "Attackers who train shadow models with the generator's own code are not simulated.",
+    "No lower bound on epsilon is computed for this very release; the certificate is the generator's.",
+    "Whether this table and earlier releases of the same population, put together, reveal more than the epsilon of the "
+    "ledger allows is not attacked, only accounted.",
+    "Rows of one person across several tables, sequences in time and free text are outside the model.",
+)
+
+STANDARDS = (
+    ("WP29 Opinion 05/2014", "singling out, linkability, inference", "not measured yet; membership inference is"),
+    ("EDPB Opinion 28/2024", "attacks, tests and their worst cases", "outlier decile and groups, internal half"),
+    ("ISO/IEC 27559", "adversarial testing, governance", "privacy checks; reviewer, role and reason in the bundle"),
+    ("NIST SP 800-226", "epsilon, delta, unit, adjacency, mechanism, trust model", "statement.json"),
+    ("HIPAA 164.514(b)(1)", "methods and results of an expert's determination", "supports it, does not replace it"),
+    ("EU AI Act, article 10", "origin, representativeness, gaps", "schema citations, fairness labels, 'not tested'"),
+)
+
+
+def build(
+    *,
+    schema: Schema,
+    statement: PrivacyStatement | None,
+    design: Design | None,
+    policy: Policy,
+    outcomes: Sequence[Outcome],
+    decision: Decision,
+    synthetic: Table,
+    expected_error: Mapping[tuple[str, ...], float],
+    certificate: Certificate | None,
+    reproducibility: Mapping[str, str],
+) -> dict[str, Any]:
+    """The whole tree, internal parts included.
+
+    Args:
+        schema: what the synthetic table is coded by; its domains are public or bought.
+        statement: the privacy statement; None for a table that comes without one.
+        design: probabilities of the assignment; None where the caller brought the parts.
+        policy: what was asked.
+        outcomes: what became of every audit.
+        decision: the verdict on them.
+        synthetic: the table the release is about.
+        expected_error: error bound of measured marginals from their noise alone, total variation, by clique.
+        certificate: the generator's empirical certificate, if there is one.
+        reproducibility: versions, digests and the seed of streams that protect nobody, as texts.
+
+    Raises:
+        ValueError: a number has no audience.
+    """
+    released = decision.verdict is Verdict.PASS
+    shown = Audience.PUBLIC if released else Audience.INTERNAL
+    card = {
+        "schema": SCHEMA,
+        "release": _tag(
+            Audience.PUBLIC,
+            table=schema.name,
+            population=schema.population,
+            synthesizer="" if statement is None else statement.synthesizer,
+            policy={"name": policy.name, "tier": policy.tier, "digest": policy.digest},
+            verdict=str(decision.verdict),
+            released=released,
+        ),
+        "review": None,
+        "statement": None if statement is None else _tag(Audience.PUBLIC, **statement.to_json()),
+        "design": None
+        if design is None
+        else _tag(Audience.PUBLIC, reference=design.reference, pool=design.pool, train=design.train),
+        "certificate": None if certificate is None else _tag(Audience.PUBLIC, **asdict(certificate)),
+        "asked": _tag(
+            Audience.PUBLIC,
+            claim=[c.quantity for c in decision.checks if c.audit == CLAIM],
+            requires_dp=policy.requires_dp,
+            max_epsilon=policy.max_epsilon,
+            rules=[rule_to_json(rule) for rule in policy.checks],
+        ),
+        "not_tested": list(NOT_TESTED),
+        "findings": [finding_to_json(f) for outcome in outcomes for f in outcome.findings],
+        "outcomes": _tag(Audience.INTERNAL, audits=outcomes_to_json(outcomes)),
+        "decision": _tag(Audience.INTERNAL, **decision_to_json(decision)),
+        "synthetic": _tag(shown, **table_facts(synthetic)),
+        "expected_error": _tag(shown, **expected_errors(expected_error)),
+        "standards": [{"standard": s, "asks": a, "answered": w} for s, a, w in STANDARDS],
+        "reproducibility": _tag(Audience.PUBLIC, **{key: str(reproducibility[key]) for key in sorted(reproducibility)}),
+    }
+    untagged = next(_untagged(card, "", tagged=False), None)
+    if untagged is not None:
+        raise ValueError(f"the number at {untagged} has no audience")
+    return card
+
+
+def render(card: Mapping[str, Any], audience: Audience) -> dict[str, Any]:
+    """The tree without the objects of a narrower audience.
+
+    Guarantees:
+        No number whose audience is narrower than `audience` is in it.
+    """
+    rendered: dict[str, Any] = _shown(card, audience)
+    return rendered
+
+
+def approved(card: Mapping[str, Any], approval: Mapping[str, Any], *, released: bool) -> dict[str, Any]:
+    """The tree after a person decided: the review is recorded, and a released table's own facts become public.
+
+    Args:
+        card: the whole tree of a release under review.
+        approval: who decided, in which role, when, and a digest of the reason.
+        released: whether the table leaves.
+    """
+    changed = dict(card)
+    changed["release"] = {**card["release"], "released": released}
+    changed["review"] = _tag(Audience.RECIPIENT, **approval)
+    if released:
+        for section in RELEASED_SECTIONS:
+            changed[section] = {**card[section], "audience": str(Audience.PUBLIC)}
+    return changed
+
+
+def to_bytes(card: Mapping[str, Any]) -> bytes:
+    """Canonical JSON (RFC 8785), which digests and signatures are taken over."""
+    return rfc8785.dumps(dict(card))
+
+
+def _tag(audience: Audience, **facts: Any) -> dict[str, Any]:
+    return {"audience": str(audience), **facts}
+
+
+def _shown(node: Any, audience: Audience) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _shown(value, audience) for key, value in node.items() if not _hidden(value, audience)}
+    if isinstance(node, list | tuple):
+        return [_shown(value, audience) for value in node if not _hidden(value, audience)]
+    return node
+
+
+def _hidden(node: Any, audience: Audience) -> bool:
+    return isinstance(node, Mapping) and "audience" in node and RANK[Audience(node["audience"])] > RANK[audience]
+
+
+def _untagged(node: Any, path: str, *, tagged: bool) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        for key, value in node.items():
+            yield from _untagged(value, f"{path}/{key}", tagged=tagged or "audience" in node)
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from _untagged(value, f"{path}/{i}", tagged=tagged)
+    elif isinstance(node, int | float) and not isinstance(node, bool) and not tagged:
+        yield path

@@ -1,0 +1,1 @@
+"""Measurements that do not belong in a unit test: speed, utility, certificates."""

@@ -1,0 +1,1 @@
+"""What is promised about private rows, what does it cost, and what has been spent?"""

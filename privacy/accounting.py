@@ -1,0 +1,201 @@
+"""From a cost to an epsilon at a delta.
+
+A plan whose events are fixed beforehand is claimed by privacy-loss distributions (PLD); one with selections, whose
+later parameters depend on earlier results, by Rényi curves (RDP). Both accountants are dp_accounting's. Gaussians are
+first composed into one, which is exact (m of noise multiplier z are one of z / sqrt(m)); all other multiplicity is
+applied by `PrivacyCost`.
+
+A released delta is a total: failure probabilities of discovered lists are taken off before an accountant sees it.
+Sources: Koskela et al. 2020 and Doroshenko et al. 2022 (PLD); Canonne, Kamath & Steinke 2020, proposition 12 (RDP to
+epsilon); Bun & Steinke 2016 (zCDP).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import reduce
+
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+from dp_accounting.dp_event import DiscreteLaplaceDpEvent
+from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
+from dp_accounting.rdp import compute_epsilon
+from scipy.optimize import minimize_scalar
+
+from privacy.cost import ORDERS, Curve, Event, Exponential, Gaussian, Laplace, PrivacyCost, SampledGaussian
+
+PLD_INTERVAL = 1e-4
+"""Discretisation of privacy losses. The accountant rounds up, its optimistic twin down."""
+
+PLD_LIMIT = 100.0
+"""Above this the Rényi bound stands for the PLD: a loss distribution that wide fills the memory and helps nobody."""
+
+
+class Accountant(StrEnum):
+    """Who computed an epsilon."""
+
+    PLD = "PLD"
+    RDP = "RDP"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What a release promises: a total epsilon at a total delta, and who computed it."""
+
+    epsilon: float
+    delta: float
+    accountant: Accountant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputation:
+    """The same events priced again, and by a second method.
+
+    Attributes:
+        epsilon: by the claimed accountant.
+        rdp: by Rényi curves.
+        optimistic: a lower estimate, by PLD rounded down; None for plans with selections.
+        closed_form: from total rho, for plans of Gaussians and selections; None otherwise.
+    """
+
+    epsilon: float
+    rdp: float
+    optimistic: float | None
+    closed_form: float | None
+
+    def faults(self, claim: Claim) -> tuple[str, ...]:
+        """Rules the claim breaks; empty when it stands."""
+        found = []
+        if not self.epsilon <= claim.epsilon * (1 + 1e-6):
+            found.append("the claimed accountant gives more than the claimed epsilon")
+        if self.optimistic is not None and self.optimistic > claim.epsilon * (1 + 1e-6):
+            found.append("even the optimistic estimate is above the claimed epsilon")
+        if claim.accountant is Accountant.PLD and self.rdp < self.epsilon * (1 - 1e-6):
+            found.append("the Rényi bound is below the numerical one")
+        if self.closed_form is not None and abs(self.rdp - self.closed_form) > 0.01 * max(self.rdp, self.closed_form):
+            found.append("the Rényi bound and the closed form from rho differ by more than 1%")
+        return tuple(found)
+
+
+def accountant_of(cost: PrivacyCost) -> Accountant:
+    """PLD where every event was fixed beforehand, RDP where something was selected."""
+    selected = any(isinstance(event, Exponential) for event, _ in cost.events)
+    return Accountant.RDP if selected else Accountant.PLD
+
+
+def epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant | None = None) -> float:
+    """Total epsilon of a cost at a total delta, by its own accountant unless one is named.
+
+    Infinite when the delta is used up by discovered lists alone.
+    """
+    left = delta - cost.delta
+    if left <= 0:
+        return math.inf
+    bound = rdp_epsilon(cost.rdp(ORDERS), left)
+    if (accountant or accountant_of(cost)) is Accountant.RDP or bound > PLD_LIMIT:
+        return bound
+    return _pld_epsilon(cost, left)
+
+
+def recompute(cost: PrivacyCost, delta: float, accountant: Accountant) -> Recomputation:
+    """Price events a second time, for the gate and for `verify`."""
+    left = delta - cost.delta
+    fixed = accountant is Accountant.PLD
+    rho = zcdp_rho(cost)
+    return Recomputation(
+        epsilon=epsilon_of(cost, delta, accountant),
+        rdp=epsilon_of(cost, delta, Accountant.RDP),
+        optimistic=_optimistic_epsilon(cost, left) if fixed else None,
+        closed_form=None if fixed or rho is None else zcdp_epsilon(rho, left),
+    )
+
+
+def rdp_epsilon(curve: Curve, delta: float, orders: Curve = ORDERS) -> float:
+    """Epsilon at delta of a Rényi curve, the best over all orders."""
+    usable = orders > 1.01
+    epsilon, _ = compute_epsilon(orders[usable], curve[usable], delta)
+    return float(epsilon)
+
+
+def zcdp_rho(cost: PrivacyCost) -> float | None:
+    """Total rho of a cost of Gaussians and selections; None where another event is in it."""
+    total = 0.0
+    for event, n in cost.events:
+        match event:
+            case Gaussian(noise_multiplier=z):
+                total += n / (2 * z**2)
+            case Exponential(epsilon=e):
+                total += n * e**2 / 8
+            case _ if event.kind != "discovery":
+                return None
+    return total
+
+
+def zcdp_epsilon(rho: float, delta: float) -> float:
+    """Epsilon at delta of rho-zCDP, minimised over real orders (Canonne, Kamath & Steinke 2020, proposition 12)."""
+    if rho == 0:
+        return 0.0
+
+    def at(log_excess: float) -> float:
+        a = 1 + math.exp(log_excess)
+        return float(a * rho + math.log1p(-1 / a) - math.log(delta * a) / (a - 1))
+
+    return max(0.0, float(minimize_scalar(at, bounds=(math.log(0.01), math.log(1e6)), method="bounded").fun))
+
+
+def gaussian_multiplier(cost: PrivacyCost) -> float:
+    """Noise multiplier of the one Gaussian all Gaussians of a cost compose to; infinite when there is none."""
+    precision = sum(n / e.noise_multiplier**2 for e, n in cost.events if isinstance(e, Gaussian))
+    return 1 / math.sqrt(precision) if precision else math.inf
+
+
+def _others(cost: PrivacyCost) -> list[tuple[Event, int]]:
+    return [(e, n) for e, n in cost.merged.events if isinstance(e, Laplace | SampledGaussian)]
+
+
+def _pld_epsilon(cost: PrivacyCost, delta: float) -> float:
+    accountant = PLDAccountant(value_discretization_interval=PLD_INTERVAL)
+    multiplier = gaussian_multiplier(cost)
+    if math.isfinite(multiplier):
+        accountant.compose(GaussianDpEvent(multiplier))
+    for event, n in _others(cost):
+        if isinstance(event, SampledGaussian):
+            gaussian = GaussianDpEvent(event.noise_multiplier)
+            accountant.compose(PoissonSampledDpEvent(event.sampling_rate, gaussian), n)
+        elif isinstance(event, Laplace):
+            # On integers the loss is randomized response's: more than the continuous Laplace mechanism's.
+            accountant.compose(DiscreteLaplaceDpEvent(1 / event.noise_multiplier, 1), n)
+    return float(accountant.get_epsilon(delta))
+
+
+def _optimistic_epsilon(cost: PrivacyCost, delta: float) -> float:
+    """The same by PLDs rounded down: a figure the true epsilon is not below by more than the discretisation."""
+    parts = []
+    multiplier = gaussian_multiplier(cost)
+    if math.isfinite(multiplier):
+        parts.append(_gaussian_pld(multiplier, 1.0))
+    for event, n in _others(cost):
+        if isinstance(event, SampledGaussian):
+            parts.append(_gaussian_pld(event.noise_multiplier, event.sampling_rate).self_compose(n))
+        elif isinstance(event, Laplace):
+            laplace = privacy_loss_distribution.from_laplace_mechanism(
+                event.noise_multiplier,
+                pessimistic_estimate=False,
+                value_discretization_interval=PLD_INTERVAL,
+                use_connect_dots=False,
+            )
+            parts.append(laplace.self_compose(n))
+    if not parts:
+        return 0.0
+    return max(0.0, float(reduce(lambda a, b: a.compose(b), parts).get_epsilon_for_delta(delta)))
+
+
+def _gaussian_pld(noise_multiplier: float, sampling_rate: float) -> privacy_loss_distribution.PrivacyLossDistribution:
+    return privacy_loss_distribution.from_gaussian_mechanism(
+        noise_multiplier,
+        pessimistic_estimate=False,
+        value_discretization_interval=PLD_INTERVAL,
+        sampling_prob=sampling_rate,
+        use_connect_dots=False,
+    )

@@ -1,0 +1,88 @@
+"""The largest cost within a budget: a monotone search over one number, rounded towards privacy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from privacy.accounting import Accountant, accountant_of, epsilon_of
+from privacy.cost import PrivacyCost
+from privacy.errors import RequestError
+from privacy.schema import Budget
+
+MAX_DELTA = 1e-4
+"""Largest delta where no public row count says what one in n would be."""
+
+
+def calibrate(
+    cost_at: Callable[[float], PrivacyCost], budget: Budget, *, low: float = 1e-3, high: float = 1e7
+) -> float:
+    """The smallest noise scale whose cost fits a budget.
+
+    Args:
+        cost_at: the cost at a noise scale; decreasing in it.
+        budget: total epsilon and delta.
+        low: smallest scale searched.
+        high: largest scale searched.
+
+    Guarantees:
+        The cost at the returned scale is within the budget; at a scale smaller by one part in 10^6 it is not, unless
+        the answer is `low`.
+
+    Raises:
+        RequestError: even `high` does not fit, as when discovered lists alone use up the delta.
+    """
+    accountant = accountant_of(cost_at(high))
+
+    def fits(scale: float, by: Accountant) -> bool:
+        return epsilon_of(cost_at(scale), budget.delta, by) <= budget.epsilon
+
+    if not fits(high, Accountant.RDP):
+        raise RequestError(
+            "No amount of noise fits this epsilon and delta.",
+            why="What must be bought for the schema already uses the delta up, or the epsilon is next to nothing.",
+            fix="Ask for a larger delta or epsilon, or declare categories from a codebook instead of measuring them.",
+        )
+    # The Rényi bound is cheap and never below the PLD, so it finds the neighbourhood.
+    scale = _smallest(lambda s: fits(s, Accountant.RDP), low, high)
+    if accountant is Accountant.PLD and scale > low:
+        return _smallest(lambda s: fits(s, accountant), max(low, scale / 2), scale)
+    return scale
+
+
+def _smallest(fits: Callable[[float], bool], low: float, high: float) -> float:
+    """Smallest argument that fits, to one part in 2 * 10^6; `high` is known to."""
+    if fits(low):
+        return low
+    while high / low >= 1 + 5e-7:
+        middle = math.sqrt(low * high)
+        if fits(middle):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def check_budget(epsilon: float, delta: float, n_public: int | None) -> Budget:
+    """A budget from what a caller wrote. Raises RequestError for what no statement could be made of."""
+    if not (math.isfinite(epsilon) and epsilon > 0):
+        raise RequestError(
+            "Epsilon is not a positive number.",
+            why="It bounds how much the release may tell of one unit.",
+            fix="Give a number such as 1.",
+        )
+    if not (math.isfinite(delta) and 0 < delta < 1):
+        raise RequestError(
+            "Delta is not between 0 and 1.",
+            why="It is the probability with which the epsilon may fail to hold.",
+            fix="Give a number such as 1e-6.",
+        )
+    limit = MAX_DELTA if n_public is None else min(1.0 / n_public, 1.0)
+    if delta >= limit:
+        rule = "1 / n_public" if n_public is not None else f"{MAX_DELTA:g} (no public row count is declared)"
+        raise RequestError(
+            f"Delta is not below {rule}.",
+            why="At that size publishing one whole row at random would satisfy the definition.",
+            fix="Ask for a smaller delta, well below one over the number of units.",
+        )
+    return Budget(epsilon=epsilon, delta=delta)

@@ -1,0 +1,128 @@
+"""A first schema, read off the rows: every entry is `observed`, and no release accepts it.
+
+A draft spares typing. What it found must be replaced by what a codebook publishes, or marked `measured`; the draft
+itself is kept under `privacy.drafted`, so that a bound which was only relabelled is named on every statement.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from privacy.columns import MAX_LEVEL_LENGTH, SECONDS_PER_DAY, NumberKind
+from privacy.files import read_header, read_texts
+from privacy.schema_file import IDENTIFIER_NAME
+
+MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
+DATE_FORMATS = {
+    "%Y-%m-%d": NumberKind.DATE,
+    "%d/%m/%Y": NumberKind.DATE,
+    "%m/%d/%Y": NumberKind.DATE,
+    "%Y-%m-%d %H:%M:%S": NumberKind.DATETIME,
+    "%Y-%m-%dT%H:%M:%S": NumberKind.DATETIME,
+    "%Y-%m-%dT%H:%M:%SZ": NumberKind.DATETIME,
+}
+MAX_CATEGORIES = 100
+MANY = 10_000
+"""Distinct texts of a column that are counted; a column with more is text or an identifier anyway."""
+
+
+def draft_schema(path: Path) -> dict[str, Any]:
+    """A schema document with every bound and list `observed`. Raises TableError for what is not a table."""
+    header = read_header(path)
+    seen: dict[str, Counter[str]] = {name: Counter() for name in header}
+    n_rows = 0
+    for batch in read_texts(path):
+        n_rows += len(next(iter(batch.values())))
+        for name, texts in batch.items():
+            if len(seen[name]) <= MANY:
+                seen[name].update(texts)
+    missing = [token for token in MISSING if any(token in counts for counts in seen.values())] or [""]
+    drafted: dict[str, dict[str, Any]] = {}
+    fields = [_field(name, seen[name], n_rows, missing, drafted) for name in header]
+    return {
+        "name": path.name.split(".")[0],
+        "missingValues": missing,
+        "fields": fields,
+        "privacy": {
+            "population": "WRITE-A-NAME",
+            "unit": "row",
+            "adjacency": "add-or-remove",
+            "n_public": "none",
+            "cap": {"epsilon": 1, "delta": 1e-6},
+            "drafted": drafted,
+        },
+    }
+
+
+def write_draft(document: dict[str, Any]) -> str:
+    """The document as YAML, in its own order."""
+    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _field(
+    name: str, counts: Counter[str], n_rows: int, missing: list[str], drafted: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    texts = [text for text in counts if text not in missing]
+    distinct = len(texts)
+    mostly_unique = n_rows > 50 and distinct > min(0.9 * n_rows, MANY)
+    if IDENTIFIER_NAME.search(name) or (mostly_unique and not _decimals(texts)):
+        return {"name": name, "type": "string", "role": "identifier"}
+    numbers = _numbers(texts)
+    if numbers is not None and distinct > 2:
+        kind = NumberKind.INTEGER if np.all(numbers == np.rint(numbers)) else NumberKind.NUMBER
+        low, high = float(numbers.min()), float(numbers.max())
+        drafted[name] = {"minimum": low, "maximum": high}
+        bounds = {"minimum": int(low), "maximum": int(high)} if kind is NumberKind.INTEGER else drafted[name]
+        return {"name": name, "type": str(kind), "constraints": dict(bounds), "source": "observed"}
+    dates = _dates(texts)
+    if dates is not None:
+        return _date_field(name, *dates, drafted)
+    if distinct > MAX_CATEGORIES or any(len(text) > MAX_LEVEL_LENGTH for text in texts):
+        return {"name": name, "type": "string", "role": "text"}
+    drafted[name] = {"categories": sorted(texts)}
+    return {"name": name, "type": "string", "categories": sorted(texts) or ["EMPTY"], "source": "observed"}
+
+
+def _date_field(
+    name: str, pattern: str, moments: np.ndarray[Any, Any], drafted: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    kind = DATE_FORMATS[pattern]
+    seconds = moments.astype("datetime64[s]").astype(np.int64)
+    values = np.floor(seconds / SECONDS_PER_DAY) if kind is NumberKind.DATE else seconds
+    drafted[name] = {"minimum": float(values.min()), "maximum": float(values.max())}
+    ends = {part: moments[at].item().strftime(pattern) for part, at in _ends(moments).items()}
+    return {"name": name, "type": str(kind), "format": pattern, "constraints": ends, "source": "observed"}
+
+
+def _ends(moments: np.ndarray[Any, Any]) -> dict[str, int]:
+    return {"minimum": int(np.argmin(moments)), "maximum": int(np.argmax(moments))}
+
+
+def _numbers(texts: list[str]) -> np.ndarray[Any, np.dtype[np.float64]] | None:
+    try:
+        values = np.array([float(text) for text in texts])
+    except ValueError:
+        return None
+    return values if len(values) and np.isfinite(values).all() else None
+
+
+def _decimals(texts: list[str]) -> bool:
+    values = _numbers(texts)
+    return values is not None and not np.all(values == np.rint(values))
+
+
+def _dates(texts: list[str]) -> tuple[str, np.ndarray[Any, Any]] | None:
+    for pattern in DATE_FORMATS:
+        try:
+            moments = [dt.datetime.strptime(text, pattern) for text in texts]
+        except ValueError:
+            continue
+        if moments:
+            return pattern, np.array(moments, dtype="datetime64[s]")
+    return None

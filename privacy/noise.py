@@ -1,0 +1,370 @@
+"""The one source of randomness that protects people, and exact draws from it.
+
+Why exact. A double-precision Gaussian added to a double-precision value leaves patterns in the low-order bits that
+tell neighbouring tables apart (Mironov 2012, "On significance of the least significant bits for differential
+privacy"). Rounding such a sample to an integer removes the bits but not the fault: each integer's mass is then off by
+what the floating-point sample is off, and over 10^8 draws that adds up to more than a delta of 1e-6. So values are
+put on an integer grid, and the noise put on them has *exactly* the law the accountant is told.
+
+The Gaussian. For an integer S, S + round(Z) = round(S + Z). What leaves is therefore a function of S + Z, with Z an
+ideal real Gaussian: post-processing, so every guarantee of the ideal mechanism holds unchanged, for vectors and for
+adaptive sequences alike. It remains to draw round(Z) with its exact law.
+
+How (lazy rounding, after Ziv 1991, "Fast evaluation of elementary mathematical functions with correctly rounded last
+bit"). Let U be uniform on (0, 1) with infinitely many random bits, f monotone, X = f(U) the ideal variable; we want
+floor(X). Reading b bits leaves U in a *cell* [w, w + 1) / 2^b, so X lies between the values of f at the cell's two
+ends. If both, moved outwards by the error bound of the library function, have the same floor, then floor(X) is that
+integer whatever the unread bits are, and the answer is the one the ideal variable gives. Otherwise further bits are
+appended to the *same* cell and f is enclosed by interval arithmetic at growing precision, until the ends agree. Every
+accepted answer equals floor(f(U)), nothing is thrown away, so the law is exact. A cell on which f is unbounded is
+never accepted before it is refined. After MAX_BITS bits a draw is abandoned with an error: by chance with probability
+below 2^-900, so in practice only if the generator is broken.
+
+The laws. Gaussian: a sign bit and |Z| = -stddev * Phi^-1(U / 2). Discrete Laplace (Ghosh et al. 2012; Canonne,
+Kamath & Steinke 2020, "The discrete Gaussian for differential privacy"): the difference of two geometrics
+floor(scale * E), with E = -ln(1 - U) a standard exponential. Selection: the Gumbel-max identity: the index of the
+largest rate * score - ln E has probability proportional to exp(rate * score); candidates are compared by the
+enclosures of their keys, and only those that still may win are refined. A parameter given as a float stands for
+that float's exact binary value.
+
+What is assumed. (1) The operating system's generator: the guarantee is computational, as strong as that generator.
+(2) Error bounds: the doubles returned by `ndtri`, `log` and `log1p` are within RELATIVE and ABSOLUTE of the truth
+(fifty times and more the error the tests measure), and mpmath's interval `log`, `exp` and `sqrt` enclose the truth.
+(3) Nobody times a draw: refinement takes longer, and in `select` whether it is needed depends on the scores.
+
+A source whose `is_secret` is false (`seeded_noise`, for tests) protects nobody, since whoever has the seed can
+subtract the noise: whatever it touched carries `dp_valid = false`, and the gate refuses it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from mpmath.ctx_iv import MPIntervalContext
+from mpmath.libmp import to_rational
+from scipy.special import ndtri, ndtri_exp
+
+Words: TypeAlias = npt.NDArray[np.uint64]
+Floats: TypeAlias = npt.NDArray[np.float64]
+Integers: TypeAlias = npt.NDArray[np.int64]
+Exact: TypeAlias = Fraction | float
+"""A rational, or an infinity."""
+
+WORD = 64
+MAX_BITS = 16 * WORD
+LARGEST_SCALE = 2.0**50
+"""Noise any wider might not fit an int64; long before, at 2^40, most draws need refinement and take a millisecond."""
+LARGEST_RATE = 2.0**64
+CHUNK = 1 << 15
+"""Words handled at a time, so that intermediate arrays stay in cache."""
+
+RELATIVE = 1e-13
+ABSOLUTE = 1e-15
+"""Bounds on the error of library functions, and of the few roundings around them (2^-53 each)."""
+
+
+class NoiseSource:
+    """Exact draws from a stream of random bytes.
+
+    Args:
+        read: returns that many uniform random bytes; must be safe in threads and forked children.
+        is_secret: whether nobody can know or repeat the bytes.
+    """
+
+    def __init__(self, read: Callable[[int], bytes], *, is_secret: bool) -> None:
+        self._read = read
+        self.is_secret = is_secret
+
+    def words(self, n: int) -> Words:
+        """Independent uniform 64-bit words, shape (n,).
+
+        Raises:
+            ValueError: `n` is negative.
+            RuntimeError: the source returned fewer bytes than asked.
+        """
+        if n < 0:
+            raise ValueError("the number of draws is at least 0")
+        drawn = self._read(8 * n)
+        if len(drawn) != 8 * n:
+            raise RuntimeError("the random source returned fewer bytes than asked")
+        return np.frombuffer(drawn, dtype="<u8").astype(np.uint64, copy=False)
+
+    def rounded_gaussian(self, stddev: float, shape: tuple[int, ...]) -> Integers:
+        """round(Z) for independent Z ~ N(0, stddev^2), exactly; int64 of the shape asked.
+
+        Args:
+            stddev: of the Gaussian before rounding, in (0, 2^50).
+            shape: of the result.
+
+        Raises:
+            ValueError: `stddev` is out of its range.
+
+        Source: the module's argument; generators.md 2.7.
+        """
+        words = self.words(math.prod(shape))
+        magnitude = self._floors(words >> np.uint64(1), _NORMAL, _scale("stddev", stddev), 0.5)
+        return np.where(words & np.uint64(1), magnitude, -magnitude).reshape(shape)
+
+    def discrete_laplace(self, scale: float, shape: tuple[int, ...]) -> Integers:
+        """Independent integers x with probability proportional to exp(-|x| / scale), exactly.
+
+        Args:
+            scale: in (0, 2^50).
+            shape: of the result.
+
+        Raises:
+            ValueError: `scale` is out of its range.
+
+        Source: Canonne, Kamath & Steinke 2020, section 5.2 (the law); the module's argument (the draw).
+        """
+        n = math.prod(shape)
+        geometric = self._floors(self.words(2 * n), _EXPONENTIAL, _scale("scale", scale), 0.0)
+        return (geometric[:n] - geometric[n:]).reshape(shape)
+
+    def select(self, scores: Integers, rate: float) -> int:
+        """An index i with probability proportional to exp(rate * scores[i]), exactly.
+
+        Args:
+            scores: integers, shape (k,).
+            rate: in [0, 2^64]; epsilon / (2 * sensitivity) for the exponential mechanism.
+
+        Raises:
+            ValueError: `scores` is empty or not a vector, or `rate` is out of its range.
+            TypeError: `scores` are not integers.
+
+        Source: McSherry & Talwar 2007 (the mechanism); Gumbel 1954 (the maximum); the module's argument (the draw).
+        """
+        if scores.ndim != 1 or not scores.size:
+            raise ValueError("scores are a vector of at least one")
+        if not np.issubdtype(scores.dtype, np.signedinteger):
+            raise TypeError("scores are signed integers")
+        if not 0 <= rate <= LARGEST_RATE:
+            raise ValueError("the rate is at least 0 and at most 2^64")
+        # Unsigned arithmetic wraps, so the gap to the best is exact whatever the scores are.
+        unsigned = np.ascontiguousarray(scores, dtype=np.int64).view(np.uint64)
+        gaps = unsigned[[int(scores.argmax())]] - unsigned
+        words = self.words(len(gaps))
+        low, high = _gumbel_bounds(words)
+        handicap = float(rate) * gaps.astype(np.float64)
+        slack = RELATIVE * handicap
+        low, high = low - handicap - slack, high - handicap + slack
+        alive = np.flatnonzero(high >= low.max())
+        return int(alive[0]) if len(alive) == 1 else self._select_exactly(alive, words, gaps, Fraction(float(rate)))
+
+    def categories(self, probabilities: Sequence[float], n: int) -> Integers:
+        """Independent categories with public probabilities, realised to 2^-64; the last takes the rest.
+
+        Args:
+            probabilities: of categories 0, 1, ...; they sum to 1 up to float rounding.
+            n: how many to draw.
+
+        Raises:
+            ValueError: probabilities outside [0, 1], or not summing to 1; `n` is negative.
+        """
+        if not all(0 <= p <= 1 for p in probabilities) or abs(math.fsum(probabilities) - 1) > 1e-9:
+            raise ValueError("probabilities are in [0, 1] and sum to 1")
+        total, thresholds = Fraction(0), []
+        for probability in probabilities[:-1]:
+            total += Fraction(float(probability))
+            thresholds.append(math.floor(total * 2**WORD))
+        reachable = np.array([t for t in thresholds if t < 2**WORD], dtype=np.uint64)
+        return np.searchsorted(reachable, self.words(n), side="right").astype(np.int64)
+
+    def _floors(self, words: Words, law: _Law, scale: float, offset: float) -> Integers:
+        """floor(scale * X + offset) for X the law's value in each word's cell."""
+        result = np.empty(len(words), dtype=np.int64)
+        for start in range(0, len(words), CHUNK):
+            chunk = words[start : start + CHUNK]
+            low, high = law.bounds(chunk)
+            floor = np.floor(scale * low + offset)
+            undecided = np.flatnonzero(floor != np.floor(scale * high + offset))
+            part = result[start : start + CHUNK]
+            part[:] = floor
+            for i in undecided:
+                part[i] = self._floor_exactly(int(chunk[i]), law, Fraction(scale), Fraction(offset))
+        return result
+
+    def _floor_exactly(self, word: int, law: _Law, scale: Fraction, offset: Fraction) -> int:
+        cell, bits = word, WORD
+        while True:
+            low, high = (scale * end + offset for end in law.enclosure(cell, bits))
+            if math.isfinite(high) and math.floor(low) == math.floor(high):
+                return math.floor(low)
+            cell, bits = self._refine(cell, bits)
+
+    def _select_exactly(self, alive: npt.NDArray[np.intp], words: Words, gaps: Words, rate: Fraction) -> int:
+        cells = {int(i): (int(words[i]), WORD) for i in alive}
+        while True:
+            keys = {}
+            for i, (cell, bits) in cells.items():
+                low, high = _gumbel_enclosure(cell, bits)
+                handicap = rate * int(gaps[i])
+                keys[i] = low - handicap, high - handicap
+            best = max(low for low, _ in keys.values())
+            cells = {i: cell for i, cell in cells.items() if keys[i][1] >= best}
+            if len(cells) == 1:
+                return next(iter(cells))
+            cells = {i: self._refine(*cell) for i, cell in cells.items()}
+
+    def _refine(self, cell: int, bits: int) -> tuple[int, int]:
+        """The same cell, known to 64 bits more."""
+        if bits >= MAX_BITS:
+            raise RuntimeError("the random source does not decide a draw: it repeats itself")
+        return cell << WORD | int(self.words(1)[0]), bits + WORD
+
+
+def system_noise() -> NoiseSource:
+    """The operating system's cryptographic generator, read without a buffer, so that a fork shares nothing."""
+    return NoiseSource(os.urandom, is_secret=True)
+
+
+def seeded_noise(seed: int) -> NoiseSource:
+    """Repeatable, for tests only: nothing it touches is private."""
+    return NoiseSource(np.random.default_rng(seed).bytes, is_secret=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Law:
+    """A monotone function of a uniform, bounded over random cells: fast in doubles, and exactly at any precision."""
+
+    bounds: Callable[[Words], tuple[Floats, Floats]]
+    enclosure: Callable[[int, int], tuple[Exact, Exact]]
+
+
+def _scale(name: str, value: float) -> float:
+    if not 0 < value < LARGEST_SCALE:
+        raise ValueError(f"{name} is above 0 and below 2^50")
+    return float(value)
+
+
+def _cell_ends(words: Words) -> tuple[Floats, Floats]:
+    """Doubles at or below w / 2^64 and at or above (w + 1) / 2^64; conversion rounds by at most 2^-53, twice."""
+    ends = words.astype(np.float64)
+    return ends * (2.0**-WORD * (1 - 2.0**-52)), np.minimum((ends + 1) * (2.0**-WORD * (1 + 2.0**-51)), 1.0)
+
+
+def _widened(low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    return low - (RELATIVE * np.abs(low) + ABSOLUTE), high + (RELATIVE * np.abs(high) + ABSOLUTE)
+
+
+def _normal_bounds(words: Words) -> tuple[Floats, Floats]:
+    """Of -Phi^-1(p), p in [w, w + 1] / 2^64, for words below 2^63."""
+    start, end = _cell_ends(words)
+    return _widened(-ndtri(end), -ndtri(start))
+
+
+def _exponential_bounds(words: Words) -> tuple[Floats, Floats]:
+    """Of -ln(1 - v), v in [w, w + 1] / 2^64."""
+    start, end = _cell_ends(words)
+    with np.errstate(divide="ignore"):
+        return _widened(-np.log1p(-start), -np.log1p(-end))
+
+
+def _gumbel_bounds(words: Words) -> tuple[Floats, Floats]:
+    """Of -ln(-ln(1 - v)), v in [w, w + 1] / 2^64; a relative error e of the inner logarithm moves the outer by e."""
+    start, end = _cell_ends(words)
+    with np.errstate(divide="ignore"):
+        low, high = -np.log(-np.log1p(-end)), -np.log(-np.log1p(-start))
+    return _widened(low - 2 * RELATIVE, high + 2 * RELATIVE)
+
+
+def _exponential_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
+    context = _context(bits)
+    low = _ends(_minus_log1m(cell, bits, context))[0]
+    return low, math.inf if cell + 1 == 1 << bits else _ends(_minus_log1m(cell + 1, bits, context))[1]
+
+
+def _gumbel_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
+    context = _context(bits)
+    low: Exact = -math.inf
+    high: Exact = math.inf
+    if cell + 1 < 1 << bits:
+        low = _ends(-context.log(_minus_log1m(cell + 1, bits, context)))[0]
+    if cell > 0:
+        high = _ends(-context.log(_minus_log1m(cell, bits, context)))[1]
+    return low, high
+
+
+def _minus_log1m(numerator: int, bits: int, context: Any) -> Any:
+    """Encloses -ln(1 - numerator / 2^bits)."""
+    return -context.log(context.mpf((1 << bits) - numerator) / (1 << bits))
+
+
+def _normal_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
+    """Encloses -Phi^-1 over a cell by interval Newton steps, which prove that the root is inside.
+
+    With Q the upper tail, p the cell and x the root, x = t + (Q(t) - p) / phi(y) for some y between t and x (mean value
+    theorem). If the right side, taken over all y of an interval around t, falls inside that interval, it encloses the
+    roots of every p of the cell (Moore, Kearfott & Cloud 2009, theorem 8.3).
+    """
+    context = _context(bits)
+    p = context.mpf([cell, cell + 1]) / (1 << bits)
+    guess = float(-ndtri_exp(math.log(2 * cell + 1) - (bits + 1) * math.log(2)))
+    middle, radius = Fraction(max(guess, 0.0)), Fraction(1, 1 << 36)
+    unknown: tuple[Exact, Exact] = (-math.inf, math.inf)
+    found = unknown
+    for _ in range(bits // WORD):
+        around = _interval(context, middle - radius, middle + radius)
+        density = context.exp(-around * around / 2) / context.sqrt(2 * context.pi)
+        step = _ends((_upper_tail(middle, context) - p) / density)
+        low, high = middle + step[0], middle + step[1]
+        if found is unknown and not (middle - radius < low and high < middle + radius):
+            return unknown
+        found = low, high
+        middle = max(_dyadic((low + high) / 2, context.prec), Fraction(0))
+        radius = high - low + Fraction(1, 1 << context.prec)
+    return found
+
+
+def _upper_tail(t: Fraction, context: Any) -> Any:
+    """Encloses P(N(0, 1) > t), t >= 0, by 1/2 - phi(t) * (t + t^3 / 3 + t^5 / (3 * 5) + ...).
+
+    The sum runs in integers, units of 2^-precision: once rounded down, once up. All terms are positive.
+    """
+    precision = context.prec
+    low_term = math.floor(t * 2**precision)
+    high_term = low_term + 1
+    low_square = math.floor(t * t * 2**precision)
+    high_square = low_square + 1
+    low_sum, high_sum, odd = low_term, high_term, 1
+    while high_term > 2 or 2 * high_square > odd << precision:
+        odd += 2
+        low_term = (low_term * low_square >> precision) // odd
+        high_term = (high_term * high_square >> precision) // odd + 1
+        low_sum, high_sum = low_sum + low_term, high_sum + high_term
+    # From here each term is at most half the one before: what is left is no more than the last.
+    total = context.mpf([low_sum, high_sum + high_term]) / (1 << precision)
+    point = _interval(context, t, t)
+    return context.mpf(1) / 2 - context.exp(-point * point / 2) / context.sqrt(2 * context.pi) * total
+
+
+def _context(bits: int) -> Any:
+    """Interval arithmetic of our own (mpmath's is shared by the process), fine enough for a tail as small as a cell."""
+    context = MPIntervalContext()
+    context.prec = 2 * bits + WORD
+    return context
+
+
+def _interval(context: Any, low: Fraction, high: Fraction) -> Any:
+    return context.mpf([context.mpf(low.numerator) / low.denominator, context.mpf(high.numerator) / high.denominator])
+
+
+def _ends(interval: Any) -> tuple[Fraction, Fraction]:
+    """Both ends as the rationals they are."""
+    low, high = interval._mpi_
+    return Fraction(*to_rational(low)), Fraction(*to_rational(high))
+
+
+def _dyadic(value: Fraction, bits: int) -> Fraction:
+    return Fraction(math.floor(value * 2**bits), 1 << bits)
+
+
+_NORMAL = _Law(_normal_bounds, _normal_enclosure)
+_EXPONENTIAL = _Law(_exponential_bounds, _exponential_enclosure)

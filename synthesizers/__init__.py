@@ -1,0 +1,1 @@
+"""Which rows resemble these, without telling of any one of them?"""

@@ -1,0 +1,273 @@
+"""From a resolved schema to finite codes, and back.
+
+Every column becomes an `Attribute`: levels keep their codes (OTHER and missing included); numbers fall into bins, with
+one more code for missing. The grid of a number column follows from public facts and from histograms already bought, so
+it costs nothing: where a heavy tail was found, bins are narrow where the mass is and wide in the tail.
+
+After the one-way marginals have been measured, `merge` joins neighbouring bins and rare levels into fewer cells for
+the marginals of pairs, and remembers the measured shares inside each cell, so that a value drawn from a cell has the
+measured one-way distribution again. Zhang et al. 2021 ("PrivSyn") and McKenna et al. 2021 (MST) merge rare levels; the
+merging of neighbouring bins by measured mass is the same idea for ordered columns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from numpy.random import Generator
+
+from privacy.columns import Codes, Floats, LevelColumn, NumberColumn, NumberKind
+from privacy.schema import Schema
+from privacy.table import Table, make_table
+from synthesizers.domains import Histogram
+
+MAX_UNIT_BINS = 256
+"""A whole-number column with at most this many values keeps them all: spikes (40 hours a week) matter, and `merge`
+smooths what the noise hides."""
+
+DIGITS = 4
+"""Significant digits of the range that a drawn real number keeps."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attribute:
+    """One column as codes 0..size-1.
+
+    Attributes:
+        column: the resolved column.
+        edges: bin edges of a number column, shape (m + 1,), half-open but the last; None for levels.
+        size: number of codes, missing included.
+    """
+
+    column: LevelColumn | NumberColumn
+    edges: Floats | None
+    size: int
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether neighbouring codes are similar values."""
+        return isinstance(self.column, NumberColumn) or self.column.ordered
+
+    @property
+    def n_ordinary(self) -> int:
+        """Codes before the special ones: OTHER and missing of levels, missing of numbers."""
+        return self.size - (1 if self.edges is not None else 2)
+
+    def encode(self, table: Table) -> Codes:
+        """Codes of a table's column, shape (n,)."""
+        if self.edges is None:
+            return table.codes(self.column.name)
+        values = table.numbers(self.column.name)
+        bins = np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, self.size - 2)
+        return np.where(np.isnan(values), self.size - 1, bins).astype(np.int32)
+
+    def decode(self, codes: Codes, rng: Generator) -> npt.NDArray[np.int32] | Floats:
+        """Codes or values of drawn codes. Within a bin values are spread evenly, by stratified draws."""
+        if self.edges is None or isinstance(self.column, LevelColumn):
+            return codes.astype(np.int32)
+        missing = codes == self.size - 1
+        bins = np.where(missing, 0, codes)
+        low, high = self.edges[bins], self.edges[bins + 1]
+        place = _stratified(codes, rng)
+        if self.column.is_discrete:
+            # Whole numbers low .. high - 1 are in a bin; the last bin holds its upper edge too.
+            count = np.maximum(1.0, np.ceil(high) - np.ceil(low) + (bins == self.size - 2))
+            values = np.ceil(low) + np.floor(place * count)
+        else:
+            values = low + place * (high - low)
+            values = np.round(values, _decimals(self.column))
+        return np.where(missing, np.nan, self.column.clamp(values))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """An attribute with codes joined into cells.
+
+    Attributes:
+        cell_of: cell of every code, shape (size,).
+        share: measured share of every code within its cell, shape (size,); sums to 1 over each cell.
+        n_cells: number of cells.
+    """
+
+    cell_of: npt.NDArray[np.int64]
+    share: Floats
+    n_cells: int
+
+    def expand(self, cells: Codes, rng: Generator) -> Codes:
+        """Codes drawn within cells by the measured shares, rounding each cell's counts to whole rows."""
+        codes = np.empty(len(cells), dtype=np.int32)
+        for cell in range(self.n_cells):
+            rows = np.flatnonzero(cells == cell)
+            members = np.flatnonzero(self.cell_of == cell)
+            counts = round_counts(self.share[members] * len(rows), len(rows), rng)
+            codes[rng.permutation(rows)] = np.repeat(members, counts)
+        return codes
+
+
+def attributes_of(schema: Schema, histograms: Mapping[str, Histogram], n_bins: int) -> tuple[Attribute, ...]:
+    """Attributes of a resolved schema; number columns get about `n_bins` bins."""
+    found = []
+    for column in schema.columns:
+        if isinstance(column, LevelColumn):
+            found.append(Attribute(column=column, edges=None, size=column.n_codes))
+        else:
+            edges = _edges(column, histograms.get(column.name), n_bins)
+            found.append(Attribute(column=column, edges=edges, size=len(edges)))
+    return tuple(found)
+
+
+def decode_table(
+    schema: Schema, attributes: tuple[Attribute, ...], codes: Mapping[str, Codes], rng: Generator
+) -> Table:
+    """A table from drawn codes."""
+    return make_table(schema, {a.column.name: a.decode(codes[a.column.name], rng) for a in attributes})
+
+
+def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> Merged:
+    """Join codes into at most about `n_cells` cells, from measured counts alone.
+
+    Levels whose noisy count is not significant are joined into one cell; neighbours of an ordered column are joined
+    until they hold their part of the mass, so that a spike keeps a cell of its own. OTHER and missing get a cell where
+    their count is significant, and none otherwise: they are then never drawn.
+
+    Args:
+        attribute: the attribute, of size s.
+        noisy: noisy counts, shape (s,).
+        stddev: their standard deviation.
+        n_cells: number of cells aimed at.
+    """
+    ordinary, mass = attribute.n_ordinary, np.maximum(noisy, 0.0)
+    total = max(mass[:ordinary].sum(), 1.0)
+    cell_of = np.zeros(attribute.size, dtype=np.int64)
+    if attribute.is_ordered:
+        n = 0
+        held = 0.0
+        for code in range(ordinary):
+            if code and (held >= total / n_cells or mass[code] >= total / n_cells):
+                n, held = n + 1, 0.0
+            cell_of[code] = n
+            held += mass[code]
+        n += 1
+    else:
+        kept = np.flatnonzero(noisy[:ordinary] > max(3 * stddev, total / (8 * n_cells)))
+        kept = kept[np.argsort(-noisy[kept], kind="stable")][: max(1, n_cells - 1)]
+        cell_of[:ordinary] = len(kept)
+        cell_of[np.sort(kept)] = np.arange(len(kept))
+        n = len(kept) + (len(kept) < ordinary)
+    drawn = mass.copy()
+    for code in range(ordinary, attribute.size):
+        if noisy[code] > 3 * stddev:
+            cell_of[code], n = n, n + 1
+        else:
+            # Its few rows, if any, are counted with the largest cell and never drawn.
+            cell_of[code], drawn[code] = cell_of[int(np.argmax(mass[:ordinary]))] if ordinary else 0, 0.0
+    n = max(n, 1)
+    return Merged(cell_of=cell_of, share=_shares(cell_of, drawn, stddev, attribute, n), n_cells=n)
+
+
+def _shares(cell_of: npt.NDArray[np.int64], mass: Floats, stddev: float, attribute: Attribute, n_cells: int) -> Floats:
+    """Share of each code in its cell: significant codes by their counts, the rest of the mass evenly."""
+    share = np.zeros(len(cell_of))
+    drawable = np.r_[np.ones(attribute.n_ordinary, bool), mass[attribute.n_ordinary :] > 0]
+    for cell in range(n_cells):
+        members = np.flatnonzero((cell_of == cell) & drawable)
+        if len(members) == 0:
+            members = np.flatnonzero(cell_of == cell)
+        held = mass[members]
+        weak = held <= 2 * stddev
+        held = np.where(weak, held[weak].mean() if weak.any() else 0.0, held)
+        share[members] = held / held.sum() if held.sum() > 0 else 1 / len(members)
+    return share
+
+
+def round_counts(expected: Floats, n: int, rng: Generator) -> npt.NDArray[np.int64]:
+    """Whole counts that sum to n and differ from the expected ones by less than 1 (controlled rounding).
+
+    Args:
+        expected: expected counts, shape (k,), non-negative, summing to n up to rounding.
+        n: the sum of the answer.
+        rng: breaks the fractions, each code by its own fraction (systematic sampling).
+    """
+    floor = np.floor(expected).astype(np.int64)
+    fractions = np.cumsum(expected - floor)
+    left = n - int(floor.sum())
+    if left <= 0:
+        return floor
+    marks = (rng.random() + np.arange(left)) / left * fractions[-1]
+    extra = np.minimum(np.searchsorted(fractions, marks, side="right"), len(expected) - 1)
+    return floor + np.bincount(extra, minlength=len(expected))
+
+
+def _edges(column: NumberColumn, histogram: Histogram | None, n_bins: int) -> Floats:
+    low, high = column.bounds
+    if low == high:
+        return np.array([low, high if not column.is_discrete else low + 1])
+    if histogram is not None:
+        return _adapted(column, histogram, n_bins)
+    return _even(column, low, high, n_bins)
+
+
+def _even(column: NumberColumn, low: float, high: float, n_bins: int) -> Floats:
+    """Equal-width edges; whole numbers get bins of whole width."""
+    if not column.is_discrete:
+        return np.linspace(low, high, n_bins + 1)
+    width = max(1.0, math.ceil((high - low + 1) / n_bins))
+    if column.kind is NumberKind.DATETIME:
+        width = max(1.0, (high - low) / n_bins)
+    if high - low < MAX_UNIT_BINS:
+        width = 1.0
+    inner = np.arange(low, high, width)
+    return np.unique(np.rint(np.concatenate([inner, [high if len(inner) > 1 or high > low else low + 1]])))
+
+
+def _adapted(column: NumberColumn, histogram: Histogram, n_bins: int) -> Floats:
+    """Bins of the bought histogram within the bounds, each cut into parts by its share of mass and of width."""
+    low, high = column.bounds
+    edges = np.unique(np.clip(histogram.edges, low, high))
+    mass = np.array(
+        [histogram.counts[(histogram.edges[:-1] < b) & (histogram.edges[1:] > a)].sum() for a, b in pairwise(edges)]
+    )
+    mass = np.maximum(mass, 0.0)
+    width = np.diff(edges)
+    if len(edges) == 2:
+        return _even(column, low, high, n_bins)
+    want = n_bins * (0.7 * mass / max(mass.sum(), 1.0) + 0.3 * width / width.sum())
+    # Bins that deserve less than one part are joined with their right neighbours until they do.
+    parts = [low]
+    held = 0.0
+    for right, left_edge, wanted in zip(edges[1:], edges[:-1], want, strict=True):
+        if held == 0.0 and wanted >= 1.0:
+            n = round(wanted)
+            n = min(n, max(1, int(right - left_edge))) if column.is_discrete else n
+            cut = np.linspace(left_edge, right, n + 1)[1:]
+            parts.extend(np.rint(cut) if column.is_discrete else cut)
+        else:
+            held += wanted
+            if held >= 1.0:
+                parts.append(right)
+                held = 0.0
+    if parts[-1] < high:
+        parts.append(high)
+    return np.unique(np.array(parts, dtype=np.float64))
+
+
+def _stratified(codes: Codes, rng: Generator) -> Floats:
+    """One place in [0, 1) a row, evenly spread among the rows of one code: less sampling noise than plain draws."""
+    order = np.lexsort((rng.random(len(codes)), codes))
+    ordered = codes[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(codes) else np.zeros(0, np.int64)
+    sizes = np.diff(np.r_[starts, len(codes)])
+    rank = np.arange(len(codes)) - np.repeat(starts, sizes)
+    place = np.empty(len(codes))
+    place[order] = (rank + rng.random(len(codes))) / np.repeat(sizes, sizes)
+    return place
+
+
+def _decimals(column: NumberColumn) -> int:
+    low, high = column.bounds
+    return max(0, DIGITS - math.floor(math.log10(max(high - low, 1e-300))))

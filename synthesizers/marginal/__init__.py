@@ -1,0 +1,1 @@
+"""Generators on noisy marginals: one engine, one published method a file."""

@@ -1,0 +1,44 @@
+"""A fitted marginal model: public, and rows can be drawn from it for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from numpy.random import Generator
+
+from privacy.schema import Schema
+from privacy.table import Table
+from synthesizers.discretize import Attribute, Merged, decode_table
+from synthesizers.marginal.estimation import MarkovRandomField
+from synthesizers.marginal.sampling import sample_codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginalModel:
+    """A Markov random field over cells, and the way back to columns.
+
+    Attributes:
+        schema: the resolved schema.
+        attributes: discretised columns.
+        merged: cells of every attribute.
+        random_field: the fitted distribution.
+        expected_error: expected total variation distance of every measured marginal, by its noise alone.
+    """
+
+    schema: Schema
+    attributes: tuple[Attribute, ...]
+    merged: Mapping[str, Merged]
+    random_field: MarkovRandomField
+    expected_error: Mapping[tuple[str, ...], float]
+
+    @property
+    def n_rows_estimate(self) -> float:
+        """Measured estimate of the number of training rows."""
+        return self.random_field.total
+
+    def sample(self, n: int, rng: Generator) -> Table:
+        """Draw n rows."""
+        cells = sample_codes(self.random_field, n, rng)
+        codes = {name: self.merged[name].expand(cells[name], rng) for name in cells}
+        return decode_table(self.schema, self.attributes, codes, rng)

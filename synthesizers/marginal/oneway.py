@@ -1,0 +1,111 @@
+"""The first half of every marginal method: domains, one-way marginals, and the cells that pairs are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from privacy.columns import Codes
+from privacy.filter import PrivacyFilter
+from privacy.mechanisms import GaussianMechanism
+from privacy.schema import Schema
+from privacy.statement import Line
+from privacy.table import Table
+from synthesizers.discretize import Attribute, Merged, attributes_of, merge
+from synthesizers.domains import DomainPlan
+from synthesizers.marginal.domain import Domain
+from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+
+MIN_BINS, MAX_BINS = 8, 128
+ROWS_WHERE_UNKNOWN = 10_000
+"""Row count assumed for choosing bins where none is public; only utility depends on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneWays:
+    """What the one-way marginals gave. Public, but for `cells`, which hold the training rows.
+
+    Attributes:
+        schema: the resolved schema.
+        attributes: discretised columns.
+        merged: cells of every attribute, by name.
+        domain: number of cells of every attribute.
+        measurements: one-way marginals over cells.
+        expected_error: expected total variation distance of every one-way marginal over its own codes.
+        n_rows: noisy count of the training rows if it was bought.
+        cells: private cell codes of the training rows.
+    """
+
+    schema: Schema
+    attributes: tuple[Attribute, ...]
+    merged: Mapping[str, Merged]
+    domain: Domain
+    measurements: tuple[LinearMeasurement, ...]
+    expected_error: Mapping[tuple[str, ...], float]
+    n_rows: float | None
+    cells: Mapping[str, Codes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneWayPlan:
+    """Domains, then one marginal a column.
+
+    Attributes:
+        domains: what the schema leaves to be bought.
+        noise_multiplier: noise of a one-way marginal over its sensitivity.
+        n_cells: cells a column is merged into for pairs.
+    """
+
+    domains: DomainPlan
+    noise_multiplier: float
+    n_cells: int
+
+    @property
+    def mechanism(self) -> GaussianMechanism:
+        """A marginal changes by at most k in L2 with a unit of k rows."""
+        k = self.domains.schema.unit.max_rows
+        return GaussianMechanism(l2_sensitivity=k, stddev=self.noise_multiplier * k)
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The domains' lines, and one for the marginals."""
+        n = len(self.domains.schema.columns)
+        return (*self.domains.lines, Line(purpose=f"{n} one-way marginals", cost=self.mechanism.cost * n))
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of a number column: as many as keep the average count ten deviations above the noise."""
+        rows = self.domains.schema.n_public.value or ROWS_WHERE_UNKNOWN
+        return int(np.clip(rows / (10 * self.mechanism.stddev), MIN_BINS, MAX_BINS))
+
+    def measure(self, train: Table, privacy: PrivacyFilter) -> OneWays:
+        """Buy domains and marginals, merge codes into cells."""
+        bought = self.domains.buy(train, privacy)
+        conformed = train.conform(bought.schema)
+        attributes = attributes_of(bought.schema, bought.histograms, self.n_bins)
+        codes = {a.column.name: a.encode(conformed) for a in attributes}
+        fine = Domain({a.column.name: a.size for a in attributes})
+        measured = [measure_marginal(fine, codes, (name,), self.mechanism, privacy) for name in fine.sizes]
+        merged = {
+            a.column.name: merge(a, m.noisy, self.mechanism.stddev, self.n_cells)
+            for a, m in zip(attributes, measured, strict=True)
+        }
+        return OneWays(
+            schema=bought.schema,
+            attributes=attributes,
+            merged=merged,
+            domain=Domain({name: m.n_cells for name, m in merged.items()}),
+            measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
+            expected_error={m.clique: m.expected_error for m in measured},
+            n_rows=bought.n_rows,
+            cells={name: merged[name].cell_of[code].astype(np.int32) for name, code in codes.items()},
+        )
+
+
+def _over_cells(measured: LinearMeasurement, merged: Merged) -> LinearMeasurement:
+    """The same measurement summed over the codes of each cell."""
+    noisy = np.bincount(merged.cell_of, measured.noisy, minlength=merged.n_cells).astype(np.float64)
+    variance = np.bincount(merged.cell_of, measured.variance, minlength=merged.n_cells).astype(np.float64)
+    return LinearMeasurement(measured.clique, noisy, variance)

@@ -1,0 +1,39 @@
+"""Name to synthesizer: joining this mapping joins the contract tests."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+
+from synthesizers.errors import PlanError
+from synthesizers.independent import Independent
+from synthesizers.marginal.mst import MST
+from synthesizers.protocol import Synthesizer
+
+SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: s for s in (MST(), Independent())}
+
+
+def synthesizer(name: str) -> Synthesizer:
+    """The named synthesizer. Raises PlanError for an unknown name."""
+    if name not in SYNTHESIZERS:
+        raise PlanError(
+            f"There is no synthesizer '{name}'.",
+            why="A release names the generator its guarantee is stated for.",
+            fix=f"Choose one of {', '.join(sorted(SYNTHESIZERS))}.",
+        )
+    return SYNTHESIZERS[name]
+
+
+ROOT = Path(__file__).resolve().parent.parent
+GUARANTEE = ("columns", "cost", "filter", "mechanisms", "noise", "table")
+"""Modules of `privacy` a generator's guarantee rests on."""
+
+
+def sources_of(name: str) -> tuple[Path, ...]:
+    """The sources a certificate of the named synthesizer vouches for."""
+    guarantee = [ROOT / "privacy" / f"{module}.py" for module in GUARANTEE]
+    shared = [ROOT / "synthesizers" / "domains.py", ROOT / "synthesizers" / "discretize.py"]
+    own = [Path(inspect.getfile(type(synthesizer(name))))]
+    engine = [p for p in sorted((ROOT / "synthesizers" / "marginal").glob("*.py")) if p.stem not in SYNTHESIZERS]
+    return tuple(dict.fromkeys((*guarantee, *shared, *engine, *own)))
