@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from privacy.columns import Codes, Floats, LevelColumn, NumberColumn, NumberKind
+from privacy.columns import Codes, Floats, LevelColumn, NumberColumn
 from privacy.schema import Schema
 from privacy.table import Table, make_table
 from synthesizers.domains import Histogram
@@ -29,6 +29,9 @@ from synthesizers.domains import Histogram
 MAX_UNIT_BINS = 256
 """A whole-number column with at most this many values keeps them all: spikes (40 hours a week) matter, and `merge`
 smooths what the noise hides."""
+
+MASS_SHARE = 0.7
+"""How far bins follow the measured mass; the rest follows width, so that an empty stretch is cut too."""
 
 DIGITS = 4
 """Significant digits of the range that a drawn real number keeps."""
@@ -40,7 +43,8 @@ class Attribute:
 
     Attributes:
         column: the resolved column.
-        edges: bin edges of a number column, shape (m + 1,), half-open but the last; None for levels.
+        edges: bin edges of a number column, shape (m + 1,); None for levels. Bins are half-open. Edges of a discrete
+            column are whole and end one above its maximum.
         size: number of codes, missing included.
     """
 
@@ -75,9 +79,7 @@ class Attribute:
         low, high = self.edges[bins], self.edges[bins + 1]
         place = _stratified(codes, rng)
         if self.column.is_discrete:
-            # Whole numbers low .. high - 1 are in a bin; the last bin holds its upper edge too.
-            count = np.maximum(1.0, np.ceil(high) - np.ceil(low) + (bins == self.size - 2))
-            values = np.ceil(low) + np.floor(place * count)
+            values = low + np.floor(place * (high - low))
         else:
             values = low + place * (high - low)
             values = np.round(values, _decimals(self.column))
@@ -205,55 +207,48 @@ def round_counts(expected: Floats, n: int, rng: Generator) -> npt.NDArray[np.int
 
 def _edges(column: NumberColumn, histogram: Histogram | None, n_bins: int) -> Floats:
     low, high = column.bounds
-    if low == high:
-        return np.array([low, high if not column.is_discrete else low + 1])
+    end = high + 1 if column.is_discrete else high
+    if low == end:
+        return np.array([low, high])
     if histogram is not None:
-        return _adapted(column, histogram, n_bins)
-    return _even(column, low, high, n_bins)
+        return _adapted(column, histogram, low, end, n_bins)
+    return _even(column, low, end, n_bins)
 
 
-def _even(column: NumberColumn, low: float, high: float, n_bins: int) -> Floats:
-    """Equal-width edges; whole numbers get bins of whole width."""
+def _even(column: NumberColumn, low: float, end: float, n_bins: int) -> Floats:
+    """Equal-width edges; whole numbers get bins of whole width, and of width 1 where they are few."""
     if not column.is_discrete:
-        return np.linspace(low, high, n_bins + 1)
-    width = max(1.0, math.ceil((high - low + 1) / n_bins))
-    if column.kind is NumberKind.DATETIME:
-        width = max(1.0, (high - low) / n_bins)
-    if high - low < MAX_UNIT_BINS:
-        width = 1.0
-    inner = np.arange(low, high, width)
-    return np.unique(np.rint(np.concatenate([inner, [high if len(inner) > 1 or high > low else low + 1]])))
+        return np.linspace(low, end, n_bins + 1)
+    width = 1.0 if end - low <= MAX_UNIT_BINS else math.ceil((end - low) / n_bins)
+    return np.r_[np.arange(low, end, width), end]
 
 
-def _adapted(column: NumberColumn, histogram: Histogram, n_bins: int) -> Floats:
-    """Bins of the bought histogram within the bounds, each cut into parts by its share of mass and of width."""
-    low, high = column.bounds
-    edges = np.unique(np.clip(histogram.edges, low, high))
-    mass = np.array(
-        [histogram.counts[(histogram.edges[:-1] < b) & (histogram.edges[1:] > a)].sum() for a, b in pairwise(edges)]
-    )
-    mass = np.maximum(mass, 0.0)
-    width = np.diff(edges)
+def _adapted(column: NumberColumn, histogram: Histogram, low: float, end: float, n_bins: int) -> Floats:
+    """Bins of the bought histogram within the bounds, each cut into parts by its share of mass and of width.
+
+    Bins that deserve less than one part are joined with their right neighbours until they do.
+    """
+    edges = np.unique(np.clip(histogram.edges, low, end))
     if len(edges) == 2:
-        return _even(column, low, high, n_bins)
-    want = n_bins * (0.7 * mass / max(mass.sum(), 1.0) + 0.3 * width / width.sum())
-    # Bins that deserve less than one part are joined with their right neighbours until they do.
-    parts = [low]
+        return _even(column, low, end, n_bins)
+    counts = np.where(histogram.counts > 2 * histogram.stddev, histogram.counts, 0.0)
+    inside = [(histogram.edges[:-1] < b) & (histogram.edges[1:] > a) for a, b in pairwise(edges)]
+    mass, width = np.array([counts[bins].sum() for bins in inside]), np.diff(edges)
+    want = n_bins * (MASS_SHARE * mass / max(mass.sum(), 1.0) + (1 - MASS_SHARE) * width / width.sum())
+    cuts = [low]
     held = 0.0
-    for right, left_edge, wanted in zip(edges[1:], edges[:-1], want, strict=True):
-        if held == 0.0 and wanted >= 1.0:
-            n = round(wanted)
-            n = min(n, max(1, int(right - left_edge))) if column.is_discrete else n
-            cut = np.linspace(left_edge, right, n + 1)[1:]
-            parts.extend(np.rint(cut) if column.is_discrete else cut)
+    for left, right, wanted in zip(edges[:-1], edges[1:], want, strict=True):
+        if wanted >= 1.0:
+            cuts.extend(np.linspace(left, right, round(wanted) + 1))
+            held = 0.0
         else:
             held += wanted
             if held >= 1.0:
-                parts.append(right)
+                cuts.append(right)
                 held = 0.0
-    if parts[-1] < high:
-        parts.append(high)
-    return np.unique(np.array(parts, dtype=np.float64))
+    cuts.append(end)
+    placed: Floats = np.rint(cuts) if column.is_discrete else np.array(cuts)
+    return np.unique(placed)
 
 
 def _stratified(codes: Codes, rng: Generator) -> Floats:

@@ -26,8 +26,8 @@ from privacy.schema import Schema
 from privacy.statement import Line
 from privacy.table import Table
 
-SIGNIFICANT = 3.0
-"""A noisy count above this many standard deviations is taken for real."""
+FALSE_BIN = 0.01
+"""Probability that noise alone makes an empty bin look occupied, over all bins of a histogram together."""
 
 OCTAVES = 44
 DELTA_SHARE = 0.1
@@ -36,10 +36,17 @@ DELTA_SHARE = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """A bought histogram of one number column: bin edges, shape (m + 1,), and noisy counts, shape (m,)."""
+    """A bought histogram of one number column.
+
+    Attributes:
+        edges: bin edges, shape (m + 1,).
+        counts: noisy counts, shape (m,).
+        stddev: standard deviation of their noise.
+    """
 
     edges: Floats
     counts: Floats
+    stddev: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +115,8 @@ class DomainPlan:
             edges = public_edges(number)
             counts = np.histogram(_inside(train.numbers(number.name), edges), edges)[0].astype(np.int64)
             noisy = privacy.measure(self._mechanism(k), counts).astype(np.float64)
-            histograms[number.name] = Histogram(edges, noisy)
-            bought[number.name] = _bounded(number, histograms[number.name], SIGNIFICANT * self._mechanism(k).stddev)
+            histograms[number.name] = Histogram(edges, noisy, self._mechanism(k).stddev)
+            bought[number.name] = _bounded(number, histograms[number.name])
         for level in self.lists:
             bought[level.name] = self._discover(level, train, privacy)
         n_rows = None
@@ -173,8 +180,9 @@ def _inside(values: Floats, edges: Floats) -> Floats:
     return np.clip(present, edges[0], edges[-1])
 
 
-def _bounded(column: NumberColumn, histogram: Histogram, threshold: float) -> NumberColumn:
+def _bounded(column: NumberColumn, histogram: Histogram) -> NumberColumn:
     """The column with its unknown bounds at the outermost significant bins."""
+    threshold = histogram.stddev * norm.isf(FALSE_BIN / len(histogram.counts))
     significant = np.flatnonzero(histogram.counts > threshold)
     if len(significant) == 0:
         significant = np.array([int(np.argmax(histogram.counts))])

@@ -113,7 +113,7 @@ def _row(check: Mapping[str, Any], label: str) -> dict[str, Any]:
 
 
 def _forest(checks: Sequence[Mapping[str, Any]]) -> str | None:
-    rows = [_row(c, c["subject"]) for c in checks if c["finding"]][:MAX_ROWS]
+    rows = [_row(c, c["subject"].replace(", outlier decile", ", outliers")) for c in checks if c["finding"]][:MAX_ROWS]
     title = "Membership inference: AUC of every attack with its 95% bounds, its limit and chance at one half"
     return intervals_chart(rows, title=title, axis="AUC", baseline=0.5) if rows else None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from audits.assignment import design_for
@@ -216,8 +218,8 @@ def quarantine(folder: Path) -> Quarantine:
     return Quarantine(folder / "quarantine")
 
 
-def sealed(folder: Path, verdict: Verdict = Verdict.PASS) -> Bundle:
-    """A bundle of a verdict in a test's folder."""
+def freshly_sealed(folder: Path, verdict: Verdict = Verdict.PASS) -> Bundle:
+    """A bundle of a verdict, sealed in a test's folder."""
     return seal(
         folder / "bundle",
         small(contents(verdict)),
@@ -225,3 +227,16 @@ def sealed(folder: Path, verdict: Verdict = Verdict.PASS) -> Bundle:
         key=key(folder),
         quarantine=quarantine(folder),
     )
+
+
+def sealed(folder: Path, verdict: Verdict = Verdict.PASS) -> Bundle:
+    """The same, copied with its key and quarantine from one that was sealed before: sealing draws charts."""
+    origin, bundle = _origin(verdict)
+    shutil.copytree(origin.name, folder, dirs_exist_ok=True)
+    return replace(bundle, path=folder / "bundle", internal=folder / "bundle.internal")
+
+
+@cache
+def _origin(verdict: Verdict) -> tuple[TemporaryDirectory[str], Bundle]:
+    origin = TemporaryDirectory(ignore_cleanup_errors=True)
+    return origin, freshly_sealed(Path(origin.name), verdict)

@@ -73,7 +73,7 @@ def test_a_ledger_without_the_entry_fails(bundle: Bundle):
     assert statuses(bundle.path, ledger_contains=lambda *_: False)["ledger"] == "failed"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_any_changed_byte_fails(untouched: Bundle, data):
     """Property: one flipped bit anywhere in any file of the bundle, key and signature included, is noticed."""
