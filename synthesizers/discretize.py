@@ -209,7 +209,7 @@ def _edges(column: NumberColumn, histogram: Histogram | None, n_bins: int) -> Fl
     low, high = column.bounds
     end = high + 1 if column.is_discrete else high
     if low == end:
-        return np.array([low, high])
+        return np.array([low, high], dtype=np.float64)
     if histogram is not None:
         return _adapted(column, histogram, low, end, n_bins)
     return _even(column, low, end, n_bins)
@@ -220,7 +220,7 @@ def _even(column: NumberColumn, low: float, end: float, n_bins: int) -> Floats:
     if not column.is_discrete:
         return np.linspace(low, end, n_bins + 1)
     width = 1.0 if end - low <= MAX_UNIT_BINS else math.ceil((end - low) / n_bins)
-    return np.r_[np.arange(low, end, width), end]
+    return np.append(np.arange(low, end, width), end)
 
 
 def _adapted(column: NumberColumn, histogram: Histogram, low: float, end: float, n_bins: int) -> Floats:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from privacy.columns import LevelColumn, NumberColumn
 from privacy.cost import Discovery
 from privacy.filter import PrivacyFilter
-from privacy.noise import seeded_noise, system_noise
+from privacy.noise import NoiseSource, seeded_noise, system_noise
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
 from synthesizers.discretize import attributes_of, merge
-from synthesizers.domains import DomainPlan, Histogram, plan_cost, public_edges
+from synthesizers.domains import DomainPlan, Domains, Histogram, plan_cost, public_edges
 
 
 def schema_of(*fields: dict[str, Any], unit: Any = "row", n_public: Any = "none") -> Schema:
