@@ -16,7 +16,7 @@ import typer
 
 from api import commands
 from api.demo import write_demo_table
-from api.display import ERR, refusal
+from api.display import defect, refusal
 from api.foreign import ForeignAudit
 from api.home import Home, default_ledger_path
 from api.recipe import Recipe
@@ -258,8 +258,7 @@ def _guarded(run: Callable[[], int], *, as_json: bool) -> NoReturn:
     except Exception as error:
         if os.environ.get("TABLEGATE_TRACE") == "1":
             raise
-        ERR.print(f"Something failed that should not ({type(error).__name__}).", style="bold red")
-        ERR.print("  Set TABLEGATE_TRACE=1 to see where; the trace may quote cells, so keep it inside.")
+        defect(error, as_json=as_json)
         code = OTHER
     raise typer.Exit(code)
 

@@ -28,6 +28,7 @@ from privacy.errors import RequestError
 from privacy.files import check_file
 from privacy.schema import Budget
 from privacy.schema_file import load_schema
+from privacy.statement import stated
 from privacy.table import Tally, read_table
 from synthesizers.registry import synthesizer
 
@@ -59,7 +60,7 @@ def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
         "digest": made.bundle.digest,
         "epsilon": made.statement.claim.epsilon,
         "delta": made.statement.claim.delta,
-        "population_epsilon": made.statement.population_epsilon,
+        "population_epsilon": stated(made.statement.population_epsilon),
         "internal_figures": headlines(made.outcomes),
         "objections": decision_to_json(Decision(verdict=made.decision.verdict, checks=made.decision.objections))[
             "checks"
@@ -78,7 +79,7 @@ def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
     document = draft_schema(table)
     text = write_draft(document)
     if out is not None:
-        out.write_text(text, encoding="utf-8")
+        _write(out, text)
     if as_json:
         answer(document, as_json=True, show=lambda: None)
     elif out is None:
@@ -139,7 +140,7 @@ def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float
         "seconds": planned.estimate.seconds,
         "memory_bytes": planned.estimate.memory_bytes,
         "population": schema.population,
-        "population_spent": home.ledger.total(schema.population) if known else 0.0,
+        "population_spent": stated(home.ledger.total(schema.population)) if known else 0.0,
         "population_left": home.ledger.left(schema.population) if known else None,
         "cap": None if schema.cap is None else {"epsilon": schema.cap.epsilon, "delta": schema.cap.delta},
     }
@@ -208,7 +209,7 @@ def show_ledger(home: Home, population: str | None, *, as_json: bool) -> int:
             {
                 "population": name,
                 "cap": None if cap is None else {"epsilon": cap.epsilon, "delta": cap.delta},
-                "total_epsilon": ledger.total(name),
+                "total_epsilon": stated(ledger.total(name)),
                 "left_epsilon": ledger.left(name),
                 "attempts": ledger.attempts(name),
                 "entries": ledger.show(name),
@@ -232,6 +233,17 @@ def set_cap(home: Home, population: str, epsilon: float, delta: float, reason: s
     facts = {"population": population, "epsilon": epsilon, "delta": delta, "entry": entry.seq}
     answer(facts, as_json=as_json, show=lambda: OUT.print(f"Recorded as entry {entry.seq}."))
     return 0
+
+
+def _write(out: Path, text: str) -> None:
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise RequestError(
+            f"'{out.name}' cannot be written.",
+            why=f"The system says: {error.strerror}.",
+            fix="Choose another --out, in a folder that exists.",
+        ) from error
 
 
 def _existing(home: Home) -> Home:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ def progress(*, quiet: bool) -> Iterator[Callable[[str], None]]:
 def answer(facts: Mapping[str, Any], *, as_json: bool, show: Callable[[], None]) -> None:
     """Print an answer: as one JSON object, or for people."""
     if as_json:
-        OUT.print_json(json.dumps(facts, default=str))
+        OUT.print_json(json.dumps(_plain(facts), default=str, allow_nan=False))
     else:
         show()
 
@@ -55,3 +56,24 @@ def refusal(error: ReleaseError, *, as_json: bool) -> None:
     ERR.print(f"  {error.what}", markup=False)
     ERR.print(f"  Why: {error.why}", markup=False)
     ERR.print(f"  Fix: {error.fix}", markup=False)
+
+
+def defect(error: Exception, *, as_json: bool) -> None:
+    """Something nobody foresaw: its class and no text of it, since the text may quote a cell."""
+    what = f"Something failed that should not ({type(error).__name__})."
+    why = "This is a defect of the program, not of the request."
+    fix = "Set TABLEGATE_TRACE=1 to see where; the trace may quote cells, so keep it inside."
+    if as_json:
+        OUT.print_json(json.dumps({"error": "defect", "title": "Defect", "what": what, "why": why, "fix": fix}))
+    ERR.print(what, style="bold red")
+    ERR.print(f"  Why: {why}", markup=False)
+    ERR.print(f"  Fix: {fix}", markup=False)
+
+
+def _plain(value: Any) -> Any:
+    """The same without infinities and NaN, which JSON does not have: they become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
+from api.recipe import check_seed, check_target
 from api.steps import Steps
 from api.streams import Streams
 from audits.evidence import Evidence
 from audits.finding import Outcome
 from audits.registry import STANDARD
-from audits.release.bundle import Bundle, Contents, check_out, seal
+from audits.release.bundle import Bundle, Contents, seal
 from audits.release.gate import Decision, decide
 from audits.release.policy import load_policy
 from audits.release.scorecard import build
@@ -49,12 +50,15 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     """Audit a table. Raises a ReleaseError for input that cannot be used."""
     steps("checking the request")
     schema = load_schema(asked.schema)
+    if schema.observed:  # its bounds, read off the rows, would stand in the half that leaves
+        schema.require_releasable()
     policy = load_policy(asked.policy)
+    check_seed(asked.seed)
     released = _released(schema)
     check_file(asked.train, schema)
     check_file(asked.holdout, schema)
     check_file(asked.synthetic, released)
-    check_out(asked.out)
+    check_target(asked.out)
 
     steps("reading the tables")
     noise = system_noise()

@@ -46,6 +46,7 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
     """Make one release. Raises a ReleaseError for what is refused before the charge."""
     steps("checking the request")
     order = place(recipe)
+    key = home.signing_key  # made before the charge: a folder nobody may write to must not cost budget
     streams = Streams(recipe.seed)
     noise = system_noise()
     charge, privacy = charge_and_open(order, home, noise)
@@ -99,7 +100,7 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
         ledger_head=home.ledger.head(),
         code_version=version("tablegate"),
     )
-    bundle = seal(recipe.out, contents, synthetic=synthetic, key=home.signing_key, quarantine=home.quarantine)
+    bundle = seal(recipe.out, contents, synthetic=synthetic, key=key, quarantine=home.quarantine)
     home.ledger.record(charge, "verdict", {"verdict": str(decision.verdict), "bundle": bundle.digest})
     return Release(bundle=bundle, decision=decision, statement=statement, outcomes=outcomes)
 
@@ -112,7 +113,7 @@ def charge_and_open(order: Order, home: Home, noise: NoiseSource) -> tuple[Charg
     while True:
         charge = home.ledger.charge(
             population=order.schema.population,
-            cap=order.schema.cap or order.budget,
+            cap=order.cap,
             cost=order.plan.cost,
             claim=claim_of(order),
             request=order.request,

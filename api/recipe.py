@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from audits.assignment import Design, design_for
+from audits.registry import AUDITS
 from audits.release.bundle import check_out
-from audits.release.policy import Policy, load_policy
+from audits.release.policy import Effect, Policy, load_policy
 from privacy.calibration import check_budget
 from privacy.errors import RequestError
 from privacy.files import check_file
@@ -18,6 +20,8 @@ from synthesizers.protocol import Plan, Synthesizer
 from synthesizers.registry import synthesizer
 
 MAX_ROWS = 50_000_000
+MAX_NAME_BYTES = 200
+"""Longest name of a bundle: its halves, and the hidden folder they are written in, have longer ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Order:
 
     recipe: Recipe
     schema: Schema
+    cap: Budget
     budget: Budget
     policy: Policy
     synthesizer: Synthesizer
@@ -88,7 +93,7 @@ class Order:
 def place(recipe: Recipe) -> Order:
     """Check everything that can be checked before a charge. Raises a ReleaseError with what, why and how to fix."""
     schema = load_schema(recipe.schema)
-    schema.require_releasable()
+    cap = schema.require_releasable()
     budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
     policy = load_policy(recipe.policy)
     chosen = synthesizer(recipe.synthesizer)
@@ -98,14 +103,55 @@ def place(recipe: Recipe) -> Order:
             why="It is how many synthetic rows are drawn.",
             fix="Leave it out for the published or measured number.",
         )
+    check_policy(policy, budget)
+    check_seed(recipe.seed)
     check_file(recipe.table, schema)
-    check_out(recipe.out)
+    check_target(recipe.out)
     return Order(
         recipe=recipe,
         schema=schema,
+        cap=cap,
         budget=budget,
         policy=policy,
         synthesizer=chosen,
         plan=chosen.plan(schema, budget),
         design=design_for(schema.n_public.value),
     )
+
+
+def check_target(out: Path) -> None:
+    """Refuse a bundle's folder that cannot come to be. Raises RequestError."""
+    if not out.name or len(os.fsencode(out.name)) > MAX_NAME_BYTES:
+        raise RequestError(
+            f"The bundle's name is empty or longer than {MAX_NAME_BYTES} bytes.",
+            why="Its internal half lies beside it, under a longer name.",
+            fix="Choose another --out.",
+        )
+    check_out(out)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed no stream can start from. Raises RequestError."""
+    if seed < 0:
+        raise RequestError(
+            "The seed is negative.",
+            why="The streams of sampling and audits start from a number of 0 or more.",
+            fix="Leave it out, or give such a number.",
+        )
+
+
+def check_policy(policy: Policy, budget: Budget) -> None:
+    """Refuse a request its policy can only withhold: the charge would buy nothing. Raises RequestError."""
+    if budget.epsilon > policy.max_epsilon:
+        raise RequestError(
+            f"Epsilon {budget.epsilon:g} is above the {policy.max_epsilon:g} that policy '{policy.name}' lets through.",
+            why="The release would be charged for, and withheld for certain.",
+            fix="Ask for a smaller epsilon, or name a policy that allows it.",
+        )
+    for rule in policy.checks:
+        if rule.required and rule.effect is Effect.BLOCK and rule.audit not in AUDITS:
+            raise RequestError(
+                f"Policy '{policy.name}' requires the audit '{rule.audit}', which there is none of.",
+                why="Silence withholds: the release would be charged for, and withheld for certain.",
+                fix=f"Correct its name; the audits are {', '.join(AUDITS)}.",
+            )

@@ -12,6 +12,7 @@ from audits.finding import Finding, Outcome
 from audits.release.gate import Decision, Verdict
 from privacy.columns import LevelColumn
 from privacy.schema import Schema
+from privacy.statement import stated
 
 BANNERS = {
     Verdict.PASS: ("RELEASED", "bold green"),
@@ -41,7 +42,7 @@ def release(made: Release) -> None:
     _banner(made.decision)
     OUT.print(
         f"epsilon {claim.epsilon:g} at delta {claim.delta:g}, for {made.statement.schema.unit.words}; "
-        f"population total {made.statement.population_epsilon:.4g}"
+        f"population total {_short(made.statement.population_epsilon)}"
     )
     _figures(made.outcomes)
     if made.bundle.released:
@@ -121,7 +122,7 @@ def plan(facts: Mapping[str, Any]) -> None:
     OUT.print(
         f"about {facts['seconds']:.0f} s and {facts['memory_bytes'] / 1e6:.0f} MB on two cores, without the audits"
     )
-    spent = f"population '{facts['population']}' has spent epsilon {facts['population_spent']:.4g}"
+    spent = f"population '{facts['population']}' has spent epsilon {_short(facts['population_spent'])}"
     cap = "" if facts["cap"] is None else f" of a cap of {facts['cap']['epsilon']:g}"
     left = (
         "" if facts["population_left"] is None else f"; {facts['population_left']:.4g} is left for one Gaussian release"
@@ -143,7 +144,7 @@ def ledger(populations: Sequence[Mapping[str, Any]]) -> None:
     for facts in populations:
         cap = facts["cap"]
         OUT.print(
-            f"{facts['population']}: total epsilon at most {facts['total_epsilon']:.4g} of {cap['epsilon']:g} "
+            f"{facts['population']}: total epsilon at most {_short(facts['total_epsilon'])} of {cap['epsilon']:g} "
             f"at delta {cap['delta']:g}; {facts['left_epsilon']:.4g} left; {facts['attempts']} attempts",
             markup=False,
         )
@@ -180,6 +181,12 @@ def _figures(outcomes: Sequence[Outcome]) -> None:
         if key in figures
     ]
     grid("Internal figures, with 95% bounds", ("", "estimate", "bounds"), rows)
+
+
+def _short(epsilon: float | str) -> str:
+    """An epsilon in four digits, or the words for one that cannot be stated."""
+    told = epsilon if isinstance(epsilon, str) else stated(epsilon)
+    return told if isinstance(told, str) else f"{told:.4g}"
 
 
 def _worst(findings: Sequence[Finding]) -> Finding | None:

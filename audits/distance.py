@@ -7,25 +7,38 @@ to a synthetic table does not change with the other rows (Gower 1971 scales by o
 
 Search is a single-precision matrix product, block by block, that proposes candidates; the candidates are measured again
 in double precision, and identical rows are found by comparing rows, so that a distance is 0 exactly when a row has a
-twin. A distance returned is one of an actual row and exceeds the true k-th smallest by no more than single precision
-allows (1e-5 in squared distance), the reference side is never subsampled, and no index is approximate: a missed
-neighbour is a missed leak.
+twin. A block of reference rows is passed over only where its box (`audits.partition`) is farther than the k rows
+already found, so the search is quick where rows are alike and never misses one: a distance returned is one of an actual
+row and exceeds the true k-th smallest by no more than single precision allows (1e-5 in squared distance), and the
+reference side is never subsampled. A missed neighbour is a missed leak.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from audits.partition import Boxes, Rows, boxes, partition, reach
 from privacy.columns import Floats, LevelColumn
 from privacy.schema import Schema
 from privacy.table import Table
 
-QUERY_BLOCK = 2_048
-REFERENCE_BLOCK = 8_192
-GROUP = 32
+QUERY_BLOCK = 8_192
+REFERENCE_BLOCK = 256
+MAX_BLOCKS = 512
+"""Roughly: blocks of a larger reference are larger, so that the table of queries by blocks stays small."""
+
+FIRST = 8
+"""Blocks searched before the rest: near ones give the bounds by which far ones are passed over."""
+
+SLACK = 3e-6
+"""Times the square of the number of columns c: no less than single precision adds to a squared distance and to that of
+a box together. A product sums 3c + 1 terms, together at most 5c, and rounds by 2^-24."""
+
 SPARE = 8
 """Candidates kept beyond k, so that rounding in single precision does not cost a neighbour."""
 
@@ -122,17 +135,20 @@ def nearest(queries: Features, reference: Features, k: int) -> Floats:
     """
     if not 1 <= k <= len(reference):
         raise ValueError("k is at least 1 and at most the number of reference rows")
-    n_keep = min(k + SPARE, len(reference))
     twins = _twins(queries, reference)
-    found = np.empty((len(queries), k))
-    for start in range(0, len(queries), QUERY_BLOCK):
-        at = slice(start, start + QUERY_BLOCK)
+    found = np.zeros((len(queries), k))
+    crowd = _crowd(reference)
+    searching = np.flatnonzero(twins < k)
+    for start in range(0, len(searching), QUERY_BLOCK):
+        at = searching[start : start + QUERY_BLOCK]
         block = queries.select(at)
-        squared = _measure(block, reference, _candidates(block, reference, n_keep))
+        # The products are small: on a busy machine threads wait for each other far longer than they compute.
+        with threadpool_limits(limits=1, user_api="blas"):
+            rows = _candidates(block, crowd, k)
+        squared = _measure(block, reference, rows)
         # A candidate at distance 0 is one of the twins, and those are counted without rounding.
-        others = np.sort(np.where(squared == 0, np.inf, squared), axis=1)
-        n_twins = np.minimum(twins[at], k)[:, None]
-        place = np.arange(k)[None, :] - n_twins
+        others = np.sort(np.where((squared == 0) | (rows < 0), np.inf, squared), axis=1)
+        place = np.arange(k)[None, :] - twins[at, None]
         picked = np.take_along_axis(others, np.maximum(place, 0), axis=1)
         found[at] = np.sqrt(np.where(place < 0, 0.0, picked))
     return found
@@ -173,43 +189,63 @@ def _raw(rows: Features) -> list[npt.NDArray[np.generic]]:
     return [*rows.levels.T, *rows.values.T, *rows.states.T]
 
 
-def _candidates(queries: Features, reference: Features, n_keep: int) -> npt.NDArray[np.int64]:
-    """Indices of the n_keep reference rows nearest in single precision, in no order, shape (n, n_keep)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Crowd:
+    """A reference in blocks: their rows, the indices of these in the whole, and their boxes."""
+
+    parts: tuple[Features, ...]
+    rows: tuple[Rows, ...]
+    box: Boxes
+
+    @property
+    def n_rows(self) -> int:
+        return sum(map(len, self.rows))
+
+
+def _crowd(reference: Features) -> _Crowd:
+    size = max(REFERENCE_BLOCK, math.ceil(2 * len(reference) / MAX_BLOCKS))
+    rows = partition(reference.levels, reference.values, reference.states, size)
+    box = boxes(reference.levels, reference.n_codes, reference.values, reference.states, rows)
+    return _Crowd(parts=tuple(reference.select(part) for part in rows), rows=rows, box=box)
+
+
+def _candidates(queries: Features, crowd: _Crowd, k: int) -> Rows:
+    """Indices of the k reference rows nearest in single precision and SPARE others, in no order; -1 for no other.
+
+    A block is searched only for queries whose k-th candidate so far is farther than its box.
+    """
     narrow = [j for j, width in enumerate(queries.n_codes) if width <= MAX_ONE_HOT]
     wide = [j for j, width in enumerate(queries.n_codes) if width > MAX_ONE_HOT]
     left = _query_matrix(queries, narrow)
-    best = np.full((len(queries), 0), np.inf, np.float32)
-    rows = np.zeros((len(queries), 0), np.int64)
-    for start in range(0, len(reference), REFERENCE_BLOCK):
-        block = reference.select(slice(start, start + REFERENCE_BLOCK))
-        squared = left @ _reference_matrix(block, narrow).T
-        for j in wide:
-            np.subtract(squared, queries.levels[:, j, None] == block.levels[None, :, j], out=squared)
-        kept = _smallest(squared, n_keep)
-        best = np.concatenate([best, np.take_along_axis(squared, kept, axis=1)], axis=1)
-        rows = np.concatenate([rows, kept + start], axis=1)
-        if best.shape[1] > n_keep:
-            chosen = np.argpartition(best, n_keep - 1, axis=1)[:, :n_keep]
-            best, rows = np.take_along_axis(best, chosen, axis=1), np.take_along_axis(rows, chosen, axis=1)
+    n_keep = min(k + SPARE, crowd.n_rows)
+    best = np.full((len(queries), n_keep), np.inf, np.float32)
+    rows = np.full((len(queries), n_keep), -1)
+    bound = np.full(len(queries), np.inf, np.float32)
+    slack = np.float32(SLACK * (len(queries.n_codes) + queries.values.shape[1]) ** 2)
+    far = reach(queries.levels, queries.values, queries.states, crowd.box)
+    for limit in _limits(far):
+        for i, part in enumerate(crowd.parts):
+            at = np.flatnonzero(far[:, i] <= np.minimum(limit, bound + slack))
+            if not len(at):
+                continue
+            far[at, i] = np.nan
+            squared = left[at] @ _reference_matrix(part, narrow).T
+            for j in wide:
+                np.subtract(squared, queries.levels[at, j, None] == part.levels[None, :, j], out=squared)
+            nearer = squared.min(axis=1) <= bound[at] + slack
+            at, squared = at[nearer], squared[nearer]
+            joint = np.concatenate([best[at], squared], axis=1)
+            names = np.concatenate([rows[at], np.broadcast_to(crowd.rows[i], squared.shape)], axis=1)
+            kept = np.argpartition(joint, (k - 1, n_keep - 1), axis=1)[:, :n_keep]
+            best[at], rows[at] = np.take_along_axis(joint, kept, axis=1), np.take_along_axis(names, kept, axis=1)
+            bound[at] = best[at, k - 1]
     return rows
 
 
-def _smallest(squared: Singles, k: int) -> npt.NDArray[np.int64]:
-    """Columns of the k smallest entries of every row, in no order.
-
-    The k smallest lie in the k groups with the smallest minima, so that most of a block is read once and never sorted.
-    """
-    n, width = squared.shape
-    n_groups = width // GROUP
-    if k >= n_groups:
-        return np.argpartition(squared, k - 1, axis=1)[:, :k] if k < width else np.tile(np.arange(width), (n, 1))
-    minima = squared[:, : n_groups * GROUP].reshape(n, GROUP, n_groups).min(axis=1)
-    groups = np.argpartition(minima, k - 1, axis=1)[:, :k]
-    members = (groups[:, None, :] + n_groups * np.arange(GROUP)[None, :, None]).reshape(n, -1)
-    tail = np.broadcast_to(np.arange(n_groups * GROUP, width), (n, width - n_groups * GROUP))
-    members = np.concatenate([members, tail], axis=1)
-    chosen = np.argpartition(np.take_along_axis(squared, members, axis=1), k - 1, axis=1)[:, :k]
-    return np.take_along_axis(members, chosen, axis=1)
+def _limits(far: Singles) -> tuple[Singles | float, ...]:
+    """Up to which distance of a box its block is searched, stage by stage: the nearest, the FIRST nearest, all."""
+    first = min(FIRST, far.shape[1]) - 1
+    return far.min(axis=1), np.partition(far, first, axis=1)[:, first], math.inf
 
 
 def _query_matrix(rows: Features, narrow: list[int]) -> Singles:
@@ -220,18 +256,21 @@ def _query_matrix(rows: Features, narrow: list[int]) -> Singles:
     """
     p, x = rows.states == VALUE, rows.values
     parts = [p * x**2, p, -2 * p * x, rows.states == MISSING, rows.states == OTHER, np.ones((len(rows), 1))]
-    return np.concatenate([*parts, *(_one_hot(rows, j) for j in narrow)], axis=1, dtype=np.float32)
+    return np.concatenate([*parts, _one_hot(rows, narrow)], axis=1, dtype=np.float32)
 
 
 def _reference_matrix(rows: Features, narrow: list[int]) -> Singles:
     p, y = rows.states == VALUE, rows.values
     constant = np.full((len(rows), 1), len(rows.n_codes) + y.shape[1])
     parts = [p, p * (y**2 - 1), p * y, -1.0 * (rows.states == MISSING), -1.0 * (rows.states == OTHER), constant]
-    return np.concatenate([*parts, *(-_one_hot(rows, j) for j in narrow)], axis=1, dtype=np.float32)
+    return np.concatenate([*parts, -_one_hot(rows, narrow)], axis=1, dtype=np.float32)
 
 
-def _one_hot(rows: Features, j: int) -> Singles:
-    hot: Singles = (rows.levels[:, j, None] == np.arange(rows.n_codes[j])[None, :]).astype(np.float32)
+def _one_hot(rows: Features, narrow: list[int]) -> Singles:
+    widths = [rows.n_codes[j] for j in narrow]
+    starts = np.cumsum([0, *widths])
+    hot = np.zeros((len(rows), int(starts[-1])), np.float32)
+    hot[np.arange(len(rows))[:, None], starts[:-1] + rows.levels[:, narrow]] = 1
     return hot
 
 

@@ -1,6 +1,7 @@
-"""A finding from an estimate that is nearly normal and its standard error: distances, losses and worsenings.
+"""Findings from what was counted or estimated, each with both of its intervals.
 
-What is a rate, a difference of rates or one AUC has sharper bounds of its own in `audits.intervals`.
+A rate, a difference of rates and an AUC get the sharp bounds of `audits.intervals`; an estimate that is nearly normal
+(distances, losses, worsenings) gets bounds from its standard error.
 """
 
 from __future__ import annotations
@@ -13,8 +14,86 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from audits.finding import Audience, Finding, Interval
-from audits.intervals import LEVEL, POWER, STRICT, USUAL
+from audits.intervals import (
+    LEVEL,
+    POWER,
+    STRICT,
+    USUAL,
+    auc,
+    auc_interval,
+    clopper_pearson,
+    detectable_auc,
+    detectable_difference,
+    proportion_difference,
+)
 from privacy.columns import Floats
+
+
+def rate_finding(
+    *,
+    audit: str,
+    quantity: str,
+    subject: str,
+    hits: int,
+    n: int,
+    baseline: float,
+    detectable: float | None,
+    audience: Audience,
+) -> Finding:
+    """A rate whose higher values are bad, with both exact intervals."""
+    return Finding(
+        audit=audit,
+        quantity=quantity,
+        subject=subject,
+        estimate=hits / n,
+        interval=clopper_pearson(hits, n, USUAL),
+        strict=clopper_pearson(hits, n, STRICT),
+        baseline=baseline,
+        worse="higher",
+        n=n,
+        detectable=detectable,
+        audience=audience,
+    )
+
+
+def excess_finding(
+    *, audit: str, quantity: str, subject: str, hits: int, n: int, other_hits: int, other_n: int, audience: Audience
+) -> Finding:
+    """The excess of a rate over a control's, whose higher values are bad, with both intervals; baseline 0."""
+    return Finding(
+        audit=audit,
+        quantity=quantity,
+        subject=subject,
+        estimate=hits / n - other_hits / other_n,
+        interval=proportion_difference(hits, n, other_hits, other_n, USUAL),
+        strict=proportion_difference(hits, n, other_hits, other_n, STRICT),
+        baseline=0.0,
+        worse="higher",
+        n=n + other_n,
+        detectable=detectable_difference(other_hits / other_n, n, other_n),
+        audience=audience,
+    )
+
+
+def auc_finding(
+    *, audit: str, quantity: str, subject: str, members: Floats, outsiders: Floats, audience: Audience
+) -> Finding:
+    """An attack's AUC, whose higher values are bad, with both intervals; baseline .5."""
+    area, variance = auc(members, outsiders)
+    sizes = len(members), len(outsiders)
+    return Finding(
+        audit=audit,
+        quantity=quantity,
+        subject=subject,
+        estimate=area,
+        interval=auc_interval(area, variance, *sizes, USUAL),
+        strict=auc_interval(area, variance, *sizes, STRICT),
+        baseline=0.5,
+        worse="higher",
+        n=sum(sizes),
+        detectable=detectable_auc(*sizes),
+        audience=audience,
+    )
 
 
 def estimate_finding(

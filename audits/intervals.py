@@ -4,7 +4,7 @@ Every interval is two one-sided bounds that each hold with probability `confiden
 get Clopper-Pearson's exact bounds, differences of rates Miettinen and Nurminen's score bounds. Newcombe's hybrid is
 simpler; enumerated over both binomials at rates of .2% to 2% in samples of five or six to one, as copies have, its 95%
 lower bounds, on which a WITHHOLD rests, hold 96.3% to 98.0% of the time and these 95.7% to 97.1%; upper bounds of both
-hold 93.9% to 94.3% there, at least 98.8% for 99.5%.
+hold 93.9% to 94.3% there, at least 98.8% for 99.5%. A WITHHOLD reads 99.9%.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 from scipy.stats import beta, hypergeom, rankdata
 
-from audits.finding import Audience, Finding, Interval
+from audits.finding import Interval
 
-USUAL, STRICT = 0.95, 0.995
+USUAL, STRICT = 0.95, 0.999
 """Confidence of the two intervals of a finding: a PASS reads the first, a WITHHOLD the second."""
 
 LEVEL, POWER = 0.05, 0.80
@@ -220,73 +220,6 @@ def detectable_auc(n_members: int, n_outsiders: int) -> float:
     """
     null = (n_members + n_outsiders + 1) / (12 * n_members * n_outsiders)
     return min(0.5, float(ndtri(1 - LEVEL) + ndtri(POWER)) * math.sqrt(null))
-
-
-def rate_finding(
-    *,
-    audit: str,
-    quantity: str,
-    subject: str,
-    hits: int,
-    n: int,
-    baseline: float,
-    detectable: float | None,
-    audience: Audience,
-) -> Finding:
-    """A rate whose higher values are bad, with both exact intervals."""
-    return Finding(
-        audit=audit,
-        quantity=quantity,
-        subject=subject,
-        estimate=hits / n,
-        interval=clopper_pearson(hits, n, USUAL),
-        strict=clopper_pearson(hits, n, STRICT),
-        baseline=baseline,
-        worse="higher",
-        n=n,
-        detectable=detectable,
-        audience=audience,
-    )
-
-
-def excess_finding(
-    *, audit: str, quantity: str, subject: str, hits: int, n: int, other_hits: int, other_n: int, audience: Audience
-) -> Finding:
-    """The excess of a rate over a control's, whose higher values are bad, with both intervals; baseline 0."""
-    return Finding(
-        audit=audit,
-        quantity=quantity,
-        subject=subject,
-        estimate=hits / n - other_hits / other_n,
-        interval=proportion_difference(hits, n, other_hits, other_n, USUAL),
-        strict=proportion_difference(hits, n, other_hits, other_n, STRICT),
-        baseline=0.0,
-        worse="higher",
-        n=n + other_n,
-        detectable=detectable_difference(other_hits / other_n, n, other_n),
-        audience=audience,
-    )
-
-
-def auc_finding(
-    *, audit: str, quantity: str, subject: str, members: Floats, outsiders: Floats, audience: Audience
-) -> Finding:
-    """An attack's AUC, whose higher values are bad, with both intervals; baseline .5."""
-    area, variance = auc(members, outsiders)
-    sizes = len(members), len(outsiders)
-    return Finding(
-        audit=audit,
-        quantity=quantity,
-        subject=subject,
-        estimate=area,
-        interval=auc_interval(area, variance, *sizes, USUAL),
-        strict=auc_interval(area, variance, *sizes, STRICT),
-        baseline=0.5,
-        worse="higher",
-        n=sum(sizes),
-        detectable=detectable_auc(*sizes),
-        audience=audience,
-    )
 
 
 def _counted(hits: int, n: int) -> None:

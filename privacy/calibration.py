@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from scipy.optimize import brentq
+
 from privacy.accounting import Accountant, accountant_of, epsilon_of
 from privacy.cost import PrivacyCost
 from privacy.errors import RequestError
 from privacy.schema import Budget
+
+MUCH = 700.0
+"""Stands for the logarithm of an infinite epsilon."""
 
 MAX_DELTA = 1e-4
 """Largest delta where no public row count says what one in n would be."""
@@ -34,32 +39,35 @@ def calibrate(
     """
     accountant = accountant_of(cost_at(high))
 
-    def fits(scale: float, by: Accountant) -> bool:
-        return epsilon_of(cost_at(scale), budget.delta, by) <= budget.epsilon
+    def excess(scale: float, by: Accountant) -> float:
+        """Above zero where the cost does not fit; in logs, where it is nearly straight."""
+        found = epsilon_of(cost_at(scale), budget.delta, by)
+        return math.log(max(found, 1e-300) / budget.epsilon) if math.isfinite(found) else MUCH
 
-    if not fits(high, Accountant.RDP):
+    if excess(high, Accountant.RDP) > 0:
         raise RequestError(
             "No amount of noise fits this epsilon and delta.",
             why="What must be bought for the schema already uses the delta up, or the epsilon is next to nothing.",
             fix="Ask for a larger delta or epsilon, or declare categories from a codebook instead of measuring them.",
         )
     # The Rényi bound is cheap and never below the PLD, so it finds the neighbourhood.
-    scale = _smallest(lambda s: fits(s, Accountant.RDP), low, high)
+    scale = _smallest(lambda s: excess(s, Accountant.RDP), low, high)
     if accountant is Accountant.PLD and scale > low:
-        return _smallest(lambda s: fits(s, accountant), max(low, scale / 2), scale)
+        return _smallest(lambda s: excess(s, accountant), max(low, scale / 2), scale)
     return scale
 
 
-def _smallest(fits: Callable[[float], bool], low: float, high: float) -> float:
-    """Smallest argument that fits, to one part in 2 * 10^6; `high` is known to."""
-    if fits(low):
+def _smallest(excess: Callable[[float], float], low: float, high: float) -> float:
+    """Smallest argument with no excess, to one part in 10^6 and rounded up; `high` is known to have none."""
+    if excess(low) <= 0:
         return low
-    while high / low >= 1 + 5e-7:
-        middle = math.sqrt(low * high)
-        if fits(middle):
-            high = middle
-        else:
-            low = middle
+    root = math.exp(brentq(lambda x: excess(math.exp(x)), math.log(low), math.log(high), xtol=1e-7))
+    above = root * (1 + 3e-7)
+    if above < high and excess(above) <= 0:
+        return above
+    while high / root >= 1 + 5e-7:  # a kink in the accountant's answer: halve what the root finder left
+        middle = math.sqrt(root * high)
+        root, high = (root, middle) if excess(middle) <= 0 else (middle, high)
     return high
 
 

@@ -7,6 +7,7 @@ Builtin exceptions are kept for programmers' mistakes.
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 
@@ -51,9 +52,13 @@ class BudgetExceededError(ReleaseError):
     title = "The privacy budget does not allow it"
 
     def __init__(self, *, population: str, total: float, cap_epsilon: float, cap_delta: float, left: float) -> None:
+        where = (
+            f"to epsilon {total:.4g} at delta {cap_delta:.3g}"
+            if math.isfinite(total)
+            else f"past delta {cap_delta:.3g} by its discovered category lists alone"
+        )
         super().__init__(
-            f"This release would bring the total of population '{population}' to epsilon {total:.4g} "
-            f"at delta {cap_delta:.3g}.",
+            f"This release would bring the total of population '{population}' {where}.",
             why=f"Its cap is epsilon {cap_epsilon:.4g} at delta {cap_delta:.3g}, over every release ever made of it.",
             fix=f"At most epsilon {left:.4g} is left for one more Gaussian release; ask for less, "
             "or record a new cap and its reason with `tablegate ledger cap`.",

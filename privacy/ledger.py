@@ -3,28 +3,8 @@
 A population is the people whose rows a table holds, whatever file or version is uploaded. Its cap is fixed at its first
 charge. Entries are events, never sums of epsilons; epsilons are recomputed from them. A charge is on disk before the
 first byte is read, an `opened` record before the first row is; a charge nobody opened may be voided or taken up again
-by the same request, and every other charge stands, whatever became of its release.
-
-Admission. Parameters of a release are chosen after the results of earlier ones, so composition must be fully adaptive.
-A charge is admitted when either holds:
-
-(a) no other charge of the population stands, and its claim, recomputed from its events, is within the cap;
-(b) the Rényi curves of all standing charges and this one, added up at one order, convert to at most the cap's epsilon.
-
-(b) is the filter of Feldman & Zrnic 2021 ("Individual privacy accounting via a Rényi filter", theorem 3.1). Its proof
-needs the order to be fixed beforehand: exp((order - 1) (loss - curve)) is a supermartingale at each fixed order, but
-the order that looks best once results are known is a choice made from the results. So one order is fixed when a
-population is first charged, from its cap alone (the one at which Gaussians of exactly the cap convert best), and stays
-when the cap is changed. For the same reason the cap's delta is divided beforehand. Were the conversion given whatever
-discovered lists leave over, a run could spend delta on lists when its losses are low and on noise when they are high,
-and the two could add up to more than the cap (Whitehouse et al. 2023, "Fully adaptive composition in differential
-privacy", theorem 1, keep them apart too).
-
-Why (a) or (b) is sound: which of them governs is settled by the first charge, before there is a result. Either its
-curve at the order fits, and everything after it is inside one filter; or it does not, and (b) refuses every later
-charge, so that the total is the first alone. A raised cap is the filter of the larger cap. Charges that run at the same
-time are covered: Rényi bounds compose concurrently (Lyu 2022, "Composition theorems for interactive differential
-privacy").
+by the same request, and every other charge stands, whatever became of its release. Which charges are admitted, and why
+that is sound, is `privacy.admission`.
 """
 
 from __future__ import annotations
@@ -36,25 +16,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-import numpy as np
-
-from privacy.accounting import PLD_INTERVAL, Accountant, Claim, accountant_of, epsilon_of
-from privacy.cost import ORDERS, Curve, Gaussian, PrivacyCost, once
+from privacy.accounting import Accountant, Claim
+from privacy.admission import (
+    Account,
+    check_cap,
+    check_price,
+    curve_at,
+    epsilon_left,
+    epsilon_with,
+    filter_order,
+    total_epsilon,
+)
+from privacy.cost import ORDERS, PrivacyCost
 from privacy.errors import BudgetExceededError, JournalError, ReleaseError, RequestError
 from privacy.filter import PrivacyFilter
 from privacy.journal import Entry, Head, Journal, Transaction, canonical, checked, verify
 from privacy.noise import NoiseSource
 from privacy.schema import Budget
-
-FILTER_SHARE, DISCOVERY_SHARE, REPORT_SHARE = 3 / 8, 1 / 2, 1 / 8
-"""Shares of a cap's delta: conversion at the fixed order, discovered lists, conversion at the orders `total` adds.
-Against a filter with the whole delta they cost 4 to 5% of epsilon (caps .1 to 10), and a first charge nothing."""
-
-REPORT_ORDERS: Curve = 1 + np.geomspace(2, 2048, 18)
-"""Orders at which `total` is bounded too: the fixed order is best near the cap, and poor far below it."""
-
-TOLERANCE = 1e-6
-"""Relative room between a claim and its recomputation, as at the gate."""
 
 
 class LedgerError(ReleaseError):
@@ -139,8 +117,8 @@ class Ledger:
             BudgetExceededError: neither rule of admission holds. Its total is infinite where the share of the cap's
                 delta for discovered lists is used up.
         """
-        _check_price(cost, claim)
-        _check_cap(cap)
+        check_price(cost, claim)
+        check_cap(cap)
         wanted = {
             "population": population,
             "request": request,
@@ -149,26 +127,26 @@ class Ledger:
             "claim": {"epsilon": claim.epsilon, "delta": claim.delta, "accountant": str(claim.accountant)},
         }
         with self.journal.transaction() as transaction:
-            account = _account(checked(transaction.entries()), population)
-            if account is not None:
-                _check_same_cap(account.cap, cap)
-                for standing in account.standing:
+            books = _books(checked(transaction.entries()), population)
+            if books is not None:
+                _check_same_cap(books.cap, cap)
+                for standing in books.standing:
                     if not standing.opened and _same(standing.body, wanted):
                         return standing.charge
-            first, account = account is None, account or _Account(cap=cap, order=filter_order(cap), standing=())
-            total = _total_with(account, cost, claim)
-            if total <= account.cap.epsilon:
+            first, books = books is None, books or _Books(cap=cap, order=filter_order(cap), standing=())
+            becomes = epsilon_with(books.account, cost, claim)
+            if becomes <= books.cap.epsilon:
                 if first:
-                    self._first_cap(transaction, population, account)
-                curve = {"order": account.order, "value": _curve(cost, account.order)}
+                    self._first_cap(transaction, population, books)
+                curve = {"order": books.order, "value": curve_at(cost, books.order)}
                 body = wanted | {"purpose": purpose, "rdp": curve, "at": self.now()}
                 return _charge(transaction.append("charge", body))
         raise BudgetExceededError(
             population=population,
-            total=total,
+            total=becomes,
             cap_epsilon=cap.epsilon,
             cap_delta=cap.delta,
-            left=_left(account),
+            left=epsilon_left(books.account),
         )
 
     def open(self, charge: Charge, noise: NoiseSource) -> PrivacyFilter:
@@ -179,7 +157,7 @@ class Ledger:
             LedgerError: the charge is voided, or not in this ledger.
         """
         with self.journal.transaction() as transaction:
-            standing = _find(_account(checked(transaction.entries()), charge.population), charge)
+            standing = _find(_books(checked(transaction.entries()), charge.population), charge)
             if standing.opened:
                 raise AlreadyOpenedError(
                     "The charge has been opened before.",
@@ -198,7 +176,7 @@ class Ledger:
         """
         _check_reason(reason)
         with self.journal.transaction() as transaction:
-            if _find(_account(checked(transaction.entries()), charge.population), charge).opened:
+            if _find(_books(checked(transaction.entries()), charge.population), charge).opened:
                 raise LedgerError(
                     "The charge was opened and stands.",
                     why="Rows may have been read, and what was learned from them cannot be taken back.",
@@ -213,7 +191,7 @@ class Ledger:
             LedgerError: the charge was never opened, is voided, or is not in this ledger.
         """
         with self.journal.transaction() as transaction:
-            if not _find(_account(checked(transaction.entries()), charge.population), charge).opened:
+            if not _find(_books(checked(transaction.entries()), charge.population), charge).opened:
                 raise LedgerError(
                     "The charge was not opened, so nothing can have come of it.",
                     why="Rows are read after the `opened` record, never before.",
@@ -228,10 +206,10 @@ class Ledger:
             RequestError: no reason is given, a number is out of range, or the population is unknown.
         """
         _check_reason(reason)
-        _check_cap(cap)
+        check_cap(cap)
         with self.journal.transaction() as transaction:
-            account = _known(_account(checked(transaction.entries()), population), population)
-            body = _cap_body(population, cap, account.order) | {"reason": reason, "at": self.now()}
+            books = _known(_books(checked(transaction.entries()), population), population)
+            body = _cap_body(population, cap, books.order) | {"reason": reason, "at": self.now()}
             return transaction.append("cap", body)
 
     def charge_of(self, identity: str) -> Charge:
@@ -243,33 +221,26 @@ class Ledger:
 
     def cap(self, population: str) -> Budget | None:
         """The cap in force, or None before the first charge."""
-        account = _account(self._entries(), population)
-        return None if account is None else account.cap
+        books = _books(self._entries(), population)
+        return None if books is None else books.cap
 
     def attempts(self, population: str) -> int:
         """How many releases were attempted: the charges that were opened."""
-        account = _account(self._entries(), population)
-        return 0 if account is None else sum(standing.opened for standing in account.standing)
+        books = _books(self._entries(), population)
+        return 0 if books is None else sum(standing.opened for standing in books.standing)
 
     def total(self, population: str) -> float:
-        """Upper bound on the epsilon of all standing charges together, at the cap's delta.
-
-        One charge alone counts as its claim. For more it is the best of the fixed order and `REPORT_ORDERS`, each with
-        its share of delta, which bounds every adaptive sequence: the failures of all orders together stay within the
-        cap's delta. The promise for all time is the cap, not this number.
-        """
-        account = _account(self._entries(), population)
-        return 0.0 if account is None else _total(account)
+        """Upper bound on the epsilon of all standing charges together, at the cap's delta."""
+        books = _books(self._entries(), population)
+        return 0.0 if books is None else total_epsilon(books.account)
 
     def left(self, population: str) -> float:
         """The largest epsilon, at the cap's delta, of one more release by a single Gaussian that still fits.
 
-        By PLD, less its discretisation, so that a release of that epsilon is admitted whichever accountant prices it.
-
         Raises:
             RequestError: the population is unknown.
         """
-        return _left(_known(_account(self._entries(), population), population))
+        return epsilon_left(_known(_books(self._entries(), population), population).account)
 
     def populations(self) -> tuple[str, ...]:
         """All populations ever charged, in order of their first charge."""
@@ -307,24 +278,14 @@ class Ledger:
         with self.journal.transaction() as transaction:
             return tuple(checked(transaction.entries()))
 
-    def _first_cap(self, transaction: Transaction, population: str, account: _Account) -> None:
+    def _first_cap(self, transaction: Transaction, population: str, books: _Books) -> None:
         """The grid's digest says which orders the fixed one was chosen from, should a later version change them."""
         grid = hashlib.sha256(ORDERS.tobytes()).hexdigest()
         words = {"reason": "first charge", "orders": grid, "at": self.now()}
-        transaction.append("cap", _cap_body(population, account.cap, account.order) | words)
+        transaction.append("cap", _cap_body(population, books.cap, books.order) | words)
 
     def _about(self, charge: Charge) -> dict[str, Any]:
         return {"population": charge.population, "charge": charge.id, "at": self.now()}
-
-
-def filter_order(cap: Budget) -> float:
-    """The order of `ORDERS` at which Gaussians that use up a cap, and nothing else, fit most rho.
-
-    A Gaussian's curve is order * rho, so this maximises (room at the order) / order.
-    """
-    orders = ORDERS[ORDERS > 1.01]
-    rooms = cap.epsilon - _conversion(orders, FILTER_SHARE * cap.delta)
-    return float(orders[np.argmax(rooms / orders)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,15 +296,19 @@ class _Standing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Account:
+class _Books:
     """One population: the cap in force, the order of its filter, and the charges that stand."""
 
     cap: Budget
     order: float
     standing: tuple[_Standing, ...]
 
+    @property
+    def account(self) -> Account:
+        return Account(cap=self.cap, order=self.order, charges=tuple(standing.charge for standing in self.standing))
 
-def _account(entries: Iterable[Entry], population: str) -> _Account | None:
+
+def _books(entries: Iterable[Entry], population: str) -> _Books | None:
     """Replay what happened. Reads every entry, so that `checked` sees the whole chain."""
     cap, order, standing = None, math.nan, dict[str, _Standing]()
     for entry in entries:
@@ -367,7 +332,7 @@ def _account(entries: Iterable[Entry], population: str) -> _Account | None:
                 why="What the population has spent cannot be told from it.",
                 fix="Restore the ledger's last intact copy.",
             ) from error
-    return None if cap is None else _Account(cap=cap, order=order, standing=tuple(standing.values()))
+    return None if cap is None else _Books(cap=cap, order=order, standing=tuple(standing.values()))
 
 
 def _charge(entry: Entry) -> Charge:
@@ -385,87 +350,6 @@ def _charge(entry: Entry) -> Charge:
         curve=float(body["rdp"]["value"]),
         head=entry.head,
     )
-
-
-def _total_with(account: _Account, cost: PrivacyCost, claim: Claim) -> float:
-    """What the total becomes, by the rule of admission that gives less."""
-    filtered = _filtered(account, cost)
-    alone = not account.standing and claim.delta <= account.cap.delta
-    return min(filtered, claim.epsilon) if alone else filtered
-
-
-def _filtered(account: _Account, more: PrivacyCost) -> float:
-    """Epsilon at the fixed order of all that stands and of one cost more; infinite beyond the share for lists."""
-    lists = sum(standing.charge.cost.delta for standing in account.standing) + more.delta
-    if lists > DISCOVERY_SHARE * account.cap.delta:
-        return math.inf
-    curve = _spent(account) + _curve(more, account.order)
-    return curve + float(_conversion(np.array([account.order]), FILTER_SHARE * account.cap.delta)[0])
-
-
-def _spent(account: _Account) -> float:
-    """Summed curve at the fixed order.
-
-    Every charge counts as what was recorded or as what its events cost today, whichever is more: a later accountant
-    with sharper bounds must not forget what the filter has already counted, nor one with a fault repaired keep it.
-    """
-    return math.fsum(
-        max(standing.charge.curve, _curve(standing.charge.cost, account.order)) for standing in account.standing
-    )
-
-
-def _total(account: _Account) -> float:
-    cap, charges = account.cap, [standing.charge for standing in account.standing]
-    if not charges:
-        return 0.0
-    if len(charges) == 1 and charges[0].claim.delta <= cap.delta:
-        return charges[0].claim.epsilon
-    if sum(charge.cost.delta for charge in charges) > DISCOVERY_SHARE * cap.delta:
-        return math.inf
-    curve = sum((charge.cost.rdp(REPORT_ORDERS) for charge in charges), np.zeros_like(REPORT_ORDERS))
-    others = curve + _conversion(REPORT_ORDERS, REPORT_SHARE * cap.delta / len(REPORT_ORDERS))
-    return max(0.0, min(_filtered(account, PrivacyCost()), float(others.min())))
-
-
-def _left(account: _Account) -> float:
-    if not account.standing:
-        return account.cap.epsilon
-    room = account.cap.epsilon - _filtered(account, PrivacyCost())
-    if not room > 0:
-        return 0.0
-    gaussian = Gaussian(math.sqrt(account.order / (2 * room)))
-    return max(0.0, epsilon_of(once(gaussian), account.cap.delta) - 2 * PLD_INTERVAL)
-
-
-def _conversion(orders: Curve, delta: float) -> Curve:
-    """What an epsilon at delta adds to a Rényi curve (Canonne, Kamath & Steinke 2020, proposition 12)."""
-    return np.asarray(np.log1p(-1 / orders) - np.log(delta * orders) / (orders - 1), dtype=np.float64)
-
-
-def _curve(cost: PrivacyCost, order: float) -> float:
-    """The curve at one order, rounded up."""
-    return math.nextafter(float(cost.rdp(np.array([order]))[0]), math.inf)
-
-
-def _check_price(cost: PrivacyCost, claim: Claim) -> None:
-    """Price the events afresh: a claim is never trusted, and PLD cannot price a selection."""
-    numbers = [value for event in cost.to_json() for value in event.values() if not isinstance(value, str)]
-    if not all(math.isfinite(number) and number > 0 for number in (*numbers, claim.epsilon, claim.delta)):
-        raise _out_of_range("An event or the claim has a number that is not positive and finite.")
-    if not claim.delta < 1:
-        raise _out_of_range("The claimed delta is not below 1.")
-    rdp = Accountant.RDP in (claim.accountant, accountant_of(cost))
-    if not epsilon_of(cost, claim.delta, Accountant.RDP if rdp else Accountant.PLD) <= claim.epsilon * (1 + TOLERANCE):
-        raise RequestError(
-            "The claimed epsilon is below the price of its events.",
-            why="The release would promise more than it keeps.",
-            fix="This is a defect of the plan: claim what `privacy.accounting.epsilon_of` gives, or more.",
-        )
-
-
-def _check_cap(cap: Budget) -> None:
-    if not (0 < cap.epsilon < math.inf and 0 < cap.delta < 1):
-        raise _out_of_range("The cap's epsilon is not positive and finite, or its delta not between 0 and 1.")
 
 
 def _check_same_cap(recorded: Budget, cap: Budget) -> None:
@@ -495,21 +379,21 @@ def _same(body: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return canonical({key: body[key] for key in wanted}) == canonical(wanted)
 
 
-def _find(account: _Account | None, charge: Charge) -> _Standing:
-    for standing in () if account is None else account.standing:
+def _find(books: _Books | None, charge: Charge) -> _Standing:
+    for standing in () if books is None else books.standing:
         if standing.charge.id == charge.id:
             return standing
     raise _unknown_charge()
 
 
-def _known(account: _Account | None, population: str) -> _Account:
-    if account is None:
+def _known(books: _Books | None, population: str) -> _Books:
+    if books is None:
         raise RequestError(
             f"No charge was ever made to the population '{population}'.",
             why="Its cap is fixed at its first charge.",
             fix="Check the name and the ledger's path; `tablegate ledger show` lists what is there.",
         )
-    return account
+    return books
 
 
 def _unknown_charge() -> LedgerError:
@@ -518,7 +402,3 @@ def _unknown_charge() -> LedgerError:
         why="Nothing stands that would pay for it.",
         fix="Charge the release again, in the ledger it is run with.",
     )
-
-
-def _out_of_range(what: str) -> RequestError:
-    return RequestError(what, why="Nothing can be accounted for with it.", fix="Correct the number.")

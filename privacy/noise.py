@@ -15,10 +15,10 @@ bit"). Let U be uniform on (0, 1) with infinitely many random bits, f monotone, 
 floor(X). Reading b bits leaves U in a *cell* [w, w + 1) / 2^b, so X lies between the values of f at the cell's two
 ends. If both, moved outwards by the error bound of the library function, have the same floor, then floor(X) is that
 integer whatever the unread bits are, and the answer is the one the ideal variable gives. Otherwise further bits are
-appended to the *same* cell and f is enclosed by interval arithmetic at growing precision, until the ends agree. Every
-accepted answer equals floor(f(U)), nothing is thrown away, so the law is exact. A cell on which f is unbounded is
-never accepted before it is refined. After MAX_BITS bits a draw is abandoned with an error: by chance with probability
-below 2^-900, so in practice only if the generator is broken.
+appended to the *same* cell and f is enclosed by interval arithmetic at growing precision (`privacy.enclosure`), until
+the ends agree. Every accepted answer equals floor(f(U)), nothing is thrown away, so the law is exact. A cell on which f
+is unbounded is never accepted before it is refined. After MAX_BITS bits a draw is abandoned with an error: by chance
+with probability below 2^-900, so in practice only if the generator is broken.
 
 The laws. Gaussian: a sign bit and |Z| = -stddev * Phi^-1(U / 2). Discrete Laplace (Ghosh et al. 2012; Canonne,
 Kamath & Steinke 2020, "The discrete Gaussian for differential privacy"): the difference of two geometrics
@@ -43,21 +43,18 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from mpmath.ctx_iv import MPIntervalContext
-from mpmath.libmp import to_rational
-from scipy.special import ndtri, ndtri_exp
+from scipy.special import ndtri
+
+from privacy.enclosure import WORD, Exact, exponential_enclosure, gumbel_enclosure, normal_enclosure
 
 Words: TypeAlias = npt.NDArray[np.uint64]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Integers: TypeAlias = npt.NDArray[np.int64]
-Exact: TypeAlias = Fraction | float
-"""A rational, or an infinity."""
 
-WORD = 64
 MAX_BITS = 16 * WORD
 LARGEST_SCALE = 2.0**50
 """Noise any wider might not fit an int64; long before, at 2^40, most draws need refinement and take a millisecond."""
@@ -204,7 +201,7 @@ class NoiseSource:
         while True:
             keys = {}
             for i, (cell, bits) in cells.items():
-                low, high = _gumbel_enclosure(cell, bits)
+                low, high = gumbel_enclosure(cell, bits)
                 handicap = rate * int(gaps[i])
                 keys[i] = low - handicap, high - handicap
             best = max(low for low, _ in keys.values())
@@ -275,96 +272,5 @@ def _gumbel_bounds(words: Words) -> tuple[Floats, Floats]:
     return _widened(low - 2 * RELATIVE, high + 2 * RELATIVE)
 
 
-def _exponential_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
-    context = _context(bits)
-    low = _ends(_minus_log1m(cell, bits, context))[0]
-    return low, math.inf if cell + 1 == 1 << bits else _ends(_minus_log1m(cell + 1, bits, context))[1]
-
-
-def _gumbel_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
-    context = _context(bits)
-    low: Exact = -math.inf
-    high: Exact = math.inf
-    if cell + 1 < 1 << bits:
-        low = _ends(-context.log(_minus_log1m(cell + 1, bits, context)))[0]
-    if cell > 0:
-        high = _ends(-context.log(_minus_log1m(cell, bits, context)))[1]
-    return low, high
-
-
-def _minus_log1m(numerator: int, bits: int, context: Any) -> Any:
-    """Encloses -ln(1 - numerator / 2^bits)."""
-    return -context.log(context.mpf((1 << bits) - numerator) / (1 << bits))
-
-
-def _normal_enclosure(cell: int, bits: int) -> tuple[Exact, Exact]:
-    """Encloses -Phi^-1 over a cell by interval Newton steps, which prove that the root is inside.
-
-    With Q the upper tail, p the cell and x the root, x = t + (Q(t) - p) / phi(y) for some y between t and x (mean value
-    theorem). If the right side, taken over all y of an interval around t, falls inside that interval, it encloses the
-    roots of every p of the cell (Moore, Kearfott & Cloud 2009, theorem 8.3).
-    """
-    context = _context(bits)
-    p = context.mpf([cell, cell + 1]) / (1 << bits)
-    guess = float(-ndtri_exp(math.log(2 * cell + 1) - (bits + 1) * math.log(2)))
-    middle, radius = Fraction(max(guess, 0.0)), Fraction(1, 1 << 36)
-    unknown: tuple[Exact, Exact] = (-math.inf, math.inf)
-    found = unknown
-    for _ in range(bits // WORD):
-        around = _interval(context, middle - radius, middle + radius)
-        density = context.exp(-around * around / 2) / context.sqrt(2 * context.pi)
-        step = _ends((_upper_tail(middle, context) - p) / density)
-        low, high = middle + step[0], middle + step[1]
-        if found is unknown and not (middle - radius < low and high < middle + radius):
-            return unknown
-        found = low, high
-        middle = max(_dyadic((low + high) / 2, context.prec), Fraction(0))
-        radius = high - low + Fraction(1, 1 << context.prec)
-    return found
-
-
-def _upper_tail(t: Fraction, context: Any) -> Any:
-    """Encloses P(N(0, 1) > t), t >= 0, by 1/2 - phi(t) * (t + t^3 / 3 + t^5 / (3 * 5) + ...).
-
-    The sum runs in integers, units of 2^-precision: once rounded down, once up. All terms are positive.
-    """
-    precision = context.prec
-    low_term = math.floor(t * 2**precision)
-    high_term = low_term + 1
-    low_square = math.floor(t * t * 2**precision)
-    high_square = low_square + 1
-    low_sum, high_sum, odd = low_term, high_term, 1
-    while high_term > 2 or 2 * high_square > odd << precision:
-        odd += 2
-        low_term = (low_term * low_square >> precision) // odd
-        high_term = (high_term * high_square >> precision) // odd + 1
-        low_sum, high_sum = low_sum + low_term, high_sum + high_term
-    # From here each term is at most half the one before: what is left is no more than the last.
-    total = context.mpf([low_sum, high_sum + high_term]) / (1 << precision)
-    point = _interval(context, t, t)
-    return context.mpf(1) / 2 - context.exp(-point * point / 2) / context.sqrt(2 * context.pi) * total
-
-
-def _context(bits: int) -> Any:
-    """Interval arithmetic of our own (mpmath's is shared by the process), fine enough for a tail as small as a cell."""
-    context = MPIntervalContext()
-    context.prec = 2 * bits + WORD
-    return context
-
-
-def _interval(context: Any, low: Fraction, high: Fraction) -> Any:
-    return context.mpf([context.mpf(low.numerator) / low.denominator, context.mpf(high.numerator) / high.denominator])
-
-
-def _ends(interval: Any) -> tuple[Fraction, Fraction]:
-    """Both ends as the rationals they are."""
-    low, high = interval._mpi_
-    return Fraction(*to_rational(low)), Fraction(*to_rational(high))
-
-
-def _dyadic(value: Fraction, bits: int) -> Fraction:
-    return Fraction(math.floor(value * 2**bits), 1 << bits)
-
-
-_NORMAL = _Law(_normal_bounds, _normal_enclosure)
-_EXPONENTIAL = _Law(_exponential_bounds, _exponential_enclosure)
+_NORMAL = _Law(_normal_bounds, normal_enclosure)
+_EXPONENTIAL = _Law(_exponential_bounds, exponential_enclosure)

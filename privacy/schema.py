@@ -112,8 +112,8 @@ class Schema:
         """The same schema with some columns replaced, as after their domains have been bought."""
         return replace(self, columns=tuple(columns.get(c.name, c) for c in self.columns))
 
-    def require_releasable(self) -> None:
-        """Refuse what no release accepts: `observed` entries, and no cap. Raises SchemaError."""
+    def require_releasable(self) -> Budget:
+        """The cap; refuses what no release accepts: `observed` entries, and no cap. Raises SchemaError."""
         if self.observed:
             raise SchemaError(
                 f"The schema has `observed` entries in {quoted(self.observed)}.",
@@ -126,6 +126,7 @@ class Schema:
                 why="The cap is fixed at a population's first charge and bounds everything ever released of it.",
                 fix="Write `privacy.cap: {epsilon: ..., delta: ...}`.",
             )
+        return self.cap
 
 
 def _entries(column: Column) -> Iterator[tuple[str, Source, Any]]:

@@ -11,6 +11,8 @@ from privacy.columns import LevelColumn, Source
 from privacy.cost import PrivacyCost
 from privacy.schema import Schema
 
+UNBOUNDED = "more than can be stated"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -95,6 +97,7 @@ class PrivacyStatement:
             "private rows and its verdict is not charged.",
             "That the table exists, its column names, and everything declared in the schema.",
             "How long the run took and how much memory it used, as seen by somebody on the same machine.",
+            "That the file could be read to its end: a file damaged behind its header is refused after the charge.",
             "Groups: for a family of k units the bound is k times epsilon.",
         ]
         if self.schema.unit.field is not None:
@@ -138,7 +141,7 @@ class PrivacyStatement:
             "unit": {"words": unit.words, "field": unit.field, "max_rows": unit.max_rows},
             "adjacency": str(unit.adjacency),
             "population": self.schema.population,
-            "population_epsilon_at_cap_delta": self.population_epsilon,
+            "population_epsilon_at_cap_delta": stated(self.population_epsilon),
             "cap": None if self.schema.cap is None else
             {"epsilon": self.schema.cap.epsilon, "delta": self.schema.cap.delta},
             "attempts": self.attempts,
@@ -151,6 +154,11 @@ class PrivacyStatement:
             "not_covered": list(self.not_covered),
             "schema_digest": self.schema.digest,
         }  # fmt: skip
+
+
+def stated(epsilon: float) -> float | str:
+    """An epsilon as JSON has it: the number, or words where it is infinite (as when lists used up the cap's delta)."""
+    return epsilon if math.isfinite(epsilon) else UNBOUNDED
 
 
 def claim_of_json(statement: dict[str, Any]) -> tuple[Claim, PrivacyCost]:

@@ -7,7 +7,6 @@ vocabulary of a column whose categories are still to be bought is private and st
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -139,14 +138,6 @@ class Table:
         pq.write_table(pa.table(arrays, names=list(self.schema.names)), sink, compression="zstd", store_schema=False)
         content: bytes = sink.getvalue().to_pybytes()
         return content
-
-    def digest(self) -> str:
-        """SHA-256 over the coded rows. Private: it recognises the table."""
-        state = hashlib.sha256(self.schema.digest.encode())
-        for name in sorted(self.columns):
-            state.update(name.encode() + np.ascontiguousarray(self.columns[name]).tobytes())
-            state.update("\x00".join(self.vocabularies.get(name, ())).encode())
-        return state.hexdigest()
 
 
 def make_table(schema: Schema, columns: Mapping[str, npt.NDArray[Any]]) -> Table:

@@ -264,5 +264,6 @@ def _stratified(codes: Codes, rng: Generator) -> Floats:
 
 
 def _decimals(column: NumberColumn) -> int:
+    """Decimal places that resolve the range to `DIGITS` digits; a range of one number keeps what a double holds."""
     low, high = column.bounds
-    return max(0, DIGITS - math.floor(math.log10(max(high - low, 1e-300))))
+    return min(15, max(0, DIGITS - math.floor(math.log10(max(high - low, 1e-12)))))

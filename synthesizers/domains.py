@@ -51,11 +51,19 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Domains:
-    """What was bought: the resolved schema, the histograms behind its bounds, and the count if it was asked for."""
+    """What was bought.
+
+    Attributes:
+        schema: the resolved schema.
+        histograms: what bounds were read off, by column.
+        n_rows: noisy number of rows, if it was asked for.
+        n_rows_variance: variance of its noise.
+    """
 
     schema: Schema
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     n_rows: float | None = None
+    n_rows_variance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,11 +91,6 @@ class DomainPlan:
         """Columns whose category lists are bought."""
         wanted = self.schema.measured
         return tuple(c for c in self.schema.columns if isinstance(c, LevelColumn) and c.name in wanted)
-
-    @property
-    def n_purchases(self) -> int:
-        """Number of noisy vectors drawn."""
-        return len(self.bounds) + len(self.lists) + self.schema.n_public.measured
 
     @property
     def list_delta(self) -> float:
@@ -123,7 +126,12 @@ class DomainPlan:
         if self.schema.n_public.measured:
             count = np.array([len(train)], dtype=np.int64)
             n_rows = float(privacy.measure(self._mechanism(k), count)[0])
-        return Domains(schema=self.schema.with_columns(bought), histograms=histograms, n_rows=n_rows)
+        return Domains(
+            schema=self.schema.with_columns(bought),
+            histograms=histograms,
+            n_rows=n_rows,
+            n_rows_variance=self._mechanism(k).stddev ** 2,
+        )
 
     def _mechanism(self, l2_sensitivity: float) -> GaussianMechanism:
         return GaussianMechanism(l2_sensitivity=l2_sensitivity, stddev=self.noise_multiplier * l2_sensitivity)

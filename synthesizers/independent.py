@@ -13,7 +13,6 @@ from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
-from synthesizers.marginal.domain import Domain
 from synthesizers.marginal.estimation import estimate
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan
@@ -74,6 +73,6 @@ class IndependentPlan:
             schema=found.schema,
             attributes=found.attributes,
             merged=found.merged,
-            random_field=estimate(Domain(found.domain.sizes), found.measurements),
+            random_field=estimate(found.domain, (*found.count, *found.measurements)),
             expected_error=found.expected_error,
         )

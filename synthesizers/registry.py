@@ -26,7 +26,7 @@ def synthesizer(name: str) -> Synthesizer:
 
 
 ROOT = Path(__file__).resolve().parent.parent
-GUARANTEE = ("columns", "cost", "filter", "mechanisms", "noise", "table")
+GUARANTEE = ("columns", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
 """Modules of `privacy` a generator's guarantee rests on."""
 
 

@@ -5,6 +5,7 @@ Every table is drawn from a seed, so that a fresh draw of the same population is
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -147,3 +148,12 @@ def _choose(rng: Generator, n: int, probabilities: tuple[float, ...]) -> npt.NDA
 def number_columns(schema: Schema) -> tuple[NumberColumn, ...]:
     """The number columns of a schema, in order."""
     return tuple(column for column in schema.columns if isinstance(column, NumberColumn))
+
+
+def fingerprint(table: Table) -> str:
+    """SHA-256 over the coded rows: equal for equal tables."""
+    state = hashlib.sha256(table.schema.digest.encode())
+    for name in sorted(table.columns):
+        state.update(name.encode() + np.ascontiguousarray(table.columns[name]).tobytes())
+        state.update("\x00".join(table.vocabularies.get(name, ())).encode())
+    return state.hexdigest()

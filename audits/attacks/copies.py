@@ -29,9 +29,10 @@ from numpy.random import Generator
 
 from audits.distance import features, join, nearest, others
 from audits.errors import InconclusiveError
+from audits.estimates import excess_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding, Interval
-from audits.intervals import STRICT, USUAL, excess_finding, fisher
+from audits.intervals import STRICT, USUAL, fisher
 from privacy.columns import Column, Floats, LevelColumn, NumberKind
 from privacy.schema import Schema
 from privacy.table import Table

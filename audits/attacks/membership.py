@@ -26,9 +26,10 @@ from numpy.random import Generator
 from audits.attacks.copies import one_row_per_unit
 from audits.distance import Features, features, join, nearest, others
 from audits.errors import InconclusiveError
+from audits.estimates import auc_finding, excess_finding, rate_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
-from audits.intervals import auc_finding, detectable_difference, excess_finding, rate_finding, tpr_at_fpr
+from audits.intervals import detectable_difference, tpr_at_fpr
 from privacy.columns import Floats
 from privacy.table import Table
 

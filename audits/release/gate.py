@@ -1,13 +1,13 @@
 """The gate: outcomes, a policy and a claim in, a verdict out. Pure, and deaf to points: it reads confidence bounds.
 
-Per check one of three verdicts. WITHHOLD: the 99.5% bound on the favourable side is beyond the limit, so the fault is
+Per check one of three verdicts. WITHHOLD: the 99.9% bound on the favourable side is beyond the limit, so the fault is
 proven. PASS: the 95% bound on the unfavourable side is inside the limit, so its absence is. REVIEW: neither, hence too
 little power, and a named person decides. An audit that is missing or failed withholds; one that could not answer asks
 for review. Only outliers and groups may be silent in an audit that answered: they have too few rows, which asks for
 review too.
 
-Ten checks at 99.5% block a harmless table with probability at most 5% (Bonferroni); PASS needs every check, which needs
-no correction (intersection-union). The copying p-value is a bound on both sides of itself.
+Forty checks at 99.9% block a harmless table with probability at most 4%, and the copying p-value, a bound on both sides
+of itself, adds 1% (Bonferroni). PASS needs every check, which needs no correction (intersection-union).
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
             why="A release is judged by a named policy.",
             fix=f"Use {', '.join(SHIPPED)}, or the path of a policy file.",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:
         raise _refused("The policy file is not readable YAML or JSON.", "Check indentation and quotes.") from error
     return parse_policy(document)
 

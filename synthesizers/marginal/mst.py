@@ -2,7 +2,7 @@
 
 A pair's score is how far its marginal is from what independence says, in L1 counts, less what noise alone would add;
 pairs are chosen one at a time by the exponential mechanism, as in Kruskal's algorithm, and then measured. Adding or
-removing a unit with k rows changes every score by at most k.
+removing a unit with k rows changes every score by at most k, times the weight a declared target has in it.
 
 Source: McKenna, Miklau & Sheldon 2021, "Winning the NIST contest: a scalable and general approach to differentially
 private synthetic data", algorithm 1 and section 4. Differences: pairs are measured on cells merged by measured mass,
@@ -139,7 +139,7 @@ class MSTPlan:
         progress("measuring pairs of columns")
         pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in tree)
         progress("fitting the model")
-        measurements = (*found.measurements, *pairs)
+        measurements = (*found.count, *found.measurements, *pairs)
         return MarginalModel(
             schema=found.schema,
             attributes=found.attributes,
@@ -170,7 +170,7 @@ def pair_scores(found: OneWays, candidates: list[Clique], stddev: float, target_
     marginals, less the expected L1 norm of the noise it would be measured with (McKenna et al. 2022, AIM, equation 1).
     Pairs with the target are multiplied by the weight.
     """
-    total = combined_total(found.measurements)
+    total = combined_total((*found.count, *found.measurements))
     target = found.schema.target.name if found.schema.target else None
     shares = {}
     for measured in found.measurements:

@@ -14,7 +14,7 @@ from privacy.schema import Schema
 from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.discretize import Attribute, Merged, attributes_of, merge
-from synthesizers.domains import DomainPlan
+from synthesizers.domains import DomainPlan, Domains
 from synthesizers.marginal.domain import Domain
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
 
@@ -33,8 +33,8 @@ class OneWays:
         merged: cells of every attribute, by name.
         domain: number of cells of every attribute.
         measurements: one-way marginals over cells.
+        count: the number of rows as a marginal on no attribute, if it was bought; else empty.
         expected_error: expected total variation distance of every one-way marginal over its own codes.
-        n_rows: noisy count of the training rows if it was bought.
         cells: private cell codes of the training rows.
     """
 
@@ -44,7 +44,7 @@ class OneWays:
     domain: Domain
     measurements: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
-    n_rows: float | None
+    count: tuple[LinearMeasurement, ...]
     cells: Mapping[str, Codes]
 
 
@@ -99,9 +99,15 @@ class OneWayPlan:
             domain=Domain({name: m.n_cells for name, m in merged.items()}),
             measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
             expected_error={m.clique: m.expected_error for m in measured},
-            n_rows=bought.n_rows,
+            count=_count(bought),
             cells={name: merged[name].cell_of[code].astype(np.int32) for name, code in codes.items()},
         )
+
+
+def _count(bought: Domains) -> tuple[LinearMeasurement, ...]:
+    if bought.n_rows is None:
+        return ()
+    return (LinearMeasurement((), np.array(bought.n_rows), np.array(bought.n_rows_variance)),)
 
 
 def _over_cells(measured: LinearMeasurement, merged: Merged) -> LinearMeasurement:

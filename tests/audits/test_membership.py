@@ -121,7 +121,7 @@ def test_column_names_with_blanks_and_hyphens_are_names() -> None:
 
 
 def test_a_coarse_table_is_safe_from_ties_and_zeros() -> None:
-    """Most distances are 0; a fresh draw rests and a memoriser of 49% is found at 99.5% (one seed each)."""
+    """Most distances are 0; a fresh draw rests and a memoriser of 49% is found at 99.9% (one seed each)."""
     calm = run(evidence(fresh_draw_of(low_cardinality), sampler=low_cardinality))
     half = run(evidence(contaminated(0.49, memoriser, low_cardinality), sampler=low_cardinality))
     for attack in ATTACKS:

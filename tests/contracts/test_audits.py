@@ -110,7 +110,7 @@ def test_findings_are_complete_and_internal(audit: Audit) -> None:
         numbers = (found.estimate, found.baseline, found.interval.low, found.strict.high)
         assert np.isfinite(numbers).all()
         assert found.strict.low <= found.interval.low <= found.estimate <= found.interval.high <= found.strict.high
-        assert (found.interval.confidence, found.strict.confidence) == (0.95, 0.995)
+        assert (found.interval.confidence, found.strict.confidence) == (0.95, 0.999)
 
 
 def test_the_same_seed_gives_equal_findings(audit: Audit) -> None:

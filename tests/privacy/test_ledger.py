@@ -23,6 +23,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from privacy.accounting import Accountant, Claim, epsilon_of, rdp_epsilon
+from privacy.admission import DISCOVERY_SHARE, REPORT_ORDERS, filter_order
 from privacy.cost import (
     ORDERS,
     Discovery,
@@ -35,15 +36,7 @@ from privacy.cost import (
 )
 from privacy.errors import BudgetExceededError, JournalError, OverspendError, RequestError
 from privacy.journal import GENESIS, Entry, SqliteJournal, Transaction, verify
-from privacy.ledger import (
-    DISCOVERY_SHARE,
-    REPORT_ORDERS,
-    AlreadyOpenedError,
-    Charge,
-    Ledger,
-    LedgerError,
-    filter_order,
-)
+from privacy.ledger import AlreadyOpenedError, Charge, Ledger, LedgerError
 from privacy.mechanisms import GaussianMechanism
 from privacy.noise import system_noise
 from privacy.schema import Budget

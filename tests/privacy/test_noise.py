@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from privacy import enclosure
 from privacy import noise as exact
 from privacy.noise import NoiseSource, seeded_noise, system_noise
 from tests.statistical import fits, matches
@@ -247,7 +248,7 @@ def test_doubles_enclose_the_cell(word: int) -> None:
 def test_normal_enclosure_contains_both_ends_of_the_cell(bits: int, data: st.DataObject) -> None:
     """The CDF at the enclosure's ends, by mpmath's own erfc, brackets the cell; and the enclosure is tight."""
     cell = data.draw(st.integers(2 ** (bits - 20), 2 ** (bits - 1) - 1))
-    low, high = exact._normal_enclosure(cell, bits)
+    low, high = enclosure.normal_enclosure(cell, bits)
     assert isinstance(low, Fraction)
     assert isinstance(high, Fraction)
     assert 0 < high - low < Fraction(2**24, 2**bits)
@@ -260,7 +261,7 @@ def test_normal_enclosure_contains_both_ends_of_the_cell(bits: int, data: st.Dat
 @given(st.floats(0, 12))
 def test_upper_tail_encloses_the_truth(t: float) -> None:
     """To the last bit of 192, where the truth has 400; the enclosure is never a single number."""
-    low, high = exact._ends(exact._upper_tail(Fraction(t), exact._context(64)))
+    low, high = enclosure._ends(enclosure._upper_tail(Fraction(t), enclosure._context(64)))
     with mpmath.workprec(400):
         truth = mpmath.erfc(mpmath.mpf(t) / mpmath.sqrt(2)) / 2
         assert mpmath.mpf(low.numerator) / low.denominator <= truth <= mpmath.mpf(high.numerator) / high.denominator

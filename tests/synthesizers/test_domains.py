@@ -131,7 +131,6 @@ def test_every_purchase_is_a_line() -> None:
     )
     plan = DomainPlan(schema=schema, noise_multiplier=5.0, delta=1e-6)
     assert [line.purpose for line in plan.lines] == ["bounds of x", "category lists of k", "number of rows"]
-    assert plan.n_purchases == 3
     assert plan_cost(plan.lines).delta == pytest.approx(1e-7)
     assert any(isinstance(event, Discovery) for event, _ in plan_cost(plan.lines).events)
     assert DomainPlan(schema=schema_of({"name": "b", "type": "boolean"}), noise_multiplier=1, delta=1e-6).lines == ()
