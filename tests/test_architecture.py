@@ -22,8 +22,10 @@ ALLOWED = {
     "api": {"privacy", "synthesizers", "audits"},
 }
 MAX_LINES = 400
-LONGER = {Path("privacy/schema_file.py"): 500}
-"""One file format, read and checked in one place."""
+LONGER = {
+    Path("privacy/schema_file.py"): 500,  # one file format, read and checked in one place
+    Path("privacy/ledger.py"): 410,  # one class, whose rules share their replay of the journal
+}
 
 MEASURE = (Path("synthesizers"), Path("bench/transcript.py"))
 SPEND = (Path("privacy/filter.py"), Path("synthesizers/domains.py"), Path("bench/transcript.py"))
