@@ -21,6 +21,10 @@ from privacy.noise import NoiseSource
 
 Measured = TypeVar("Measured")
 
+SUSPICION = 1e-3
+"""Prior weight of a question having been answered without noise. Were it zero, noise forgotten on one question of many
+would go unseen: under the declared noise an answer equal to the private value tells no more than one next to it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Passage:
@@ -85,12 +89,16 @@ def differences(with_unit: Transcript, without: Transcript) -> Sequence[tuple[Me
 
 
 def _log_density(passage: Passage) -> float:
-    """Up to a constant that both sides share."""
+    """Of an answer, perhaps given without noise."""
     match passage.mechanism:
         case GaussianMechanism(stddev=stddev):
-            return float(-((passage.answer - passage.value) ** 2).sum() / (2 * stddev**2))
+            off = np.asarray(passage.answer - passage.value, dtype=np.float64)
+            noisy = float(-((off / stddev) ** 2 / 2 + np.log(stddev * np.sqrt(2 * np.pi))).sum())
+            exact = not off.any()
         case ExponentialMechanism(sensitivity=sensitivity, epsilon=epsilon):
             logits = passage.value * (epsilon / (2 * sensitivity))
-            return float(logits[passage.answer] - np.logaddexp.reduce(logits))
+            noisy = float(logits[passage.answer] - np.logaddexp.reduce(logits))
+            exact = bool(passage.value[passage.answer] == passage.value.max())
         case _:
             raise TypeError("no density is written for this mechanism")
+    return float(np.logaddexp(np.log1p(-SUSPICION) + noisy, np.log(SUSPICION) if exact else -np.inf))

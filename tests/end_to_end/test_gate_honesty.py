@@ -201,7 +201,7 @@ def test_one_percent_of_copies_is_withheld(source: str, plant: str, others: str)
     The other outcomes are those of the fresh draw, so that copying alone decides.
 
     Found in 20 of 20 seeds of the made-up population (largest of 160 p-values 3e-08) and in 5 of 5 of Adult
-    (largest of 40: 5e-4): power above 92% with confidence 95% for either.
+    (largest of 40: 6e-4): power above 92% with confidence 95% for either.
     """
     of = made(source)
     synthetic = of.planted(PLANTS[plant], getattr(of, others), seed=5)

@@ -12,10 +12,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pytest
-from numpy.random import Generator, default_rng
+from numpy.random import Generator
 
-from bench.certify import BUDGET, Attack, attack, lower_bound, neighbours, tiny_schema
-from bench.transcript import Passage, RecordingFilter, ReplayingFilter, Transcript
+from bench.certify import BUDGET, Attack, attack
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism, Integers, Mechanism
@@ -123,7 +122,7 @@ def test_too_little_noise_is_proven(fault: type[GaussianMechanism]) -> None:
     """
     found = attacked(Faulty(fault=fault), 500)
     assert found.epsilon_lower_bound > BUDGET.epsilon
-    assert found.mu > 1.5 * found.mu_claimed
+    assert found.mu > 1.2 * found.mu_claimed
 
 
 @pytest.mark.parametrize(
@@ -139,44 +138,6 @@ def test_honest_generators_are_let_alone(synthesizer: Synthesizer, runs: int) ->
     assert found.mu < 1.5 * found.mu_claimed
 
 
-SUSPICION = 1e-3
-"""The prior weight a suspicious attacker gives to a question having been answered without noise."""
-
-
-@pytest.mark.parametrize(("fault", "caught"), [(NoNoise, True), (GaussianMechanism, False)])
-def test_a_marginal_without_noise_is_proven_by_who_suspects_it(fault: type[GaussianMechanism], caught: bool) -> None:
-    """Noise forgotten on the last marginal alone, 150 runs a side.
-
-    The harness' own statistic trusts the declared noise, under which an answer equal to the private value is no more
-    telling than one next to it: it moves by 1 / (2 stddev^2) = .03 and proves nothing. What the harness records is
-    enough all the same: giving "without noise" a prior weight of 0.1% separates the two tables in every run.
-    Honest: at most 0.1% false alarms, as above.
-    """
-    schema = tiny_schema()
-    plan = Faulty(fault=fault, only=5).plan(schema, BUDGET)
-    with_unit, without = neighbours(schema)
-    noise = seeded_noise(3)
-    members, others = [], []
-    for ran, other, kept in ((with_unit, without, members), (without, with_unit, others)):
-        for _ in range(150):
-            recorded = RecordingFilter(plan.cost, noise)
-            plan.fit(ran, recorded, default_rng(0), lambda _: None)
-            replayed = ReplayingFilter(plan.cost, noise, recorded.transcript)
-            plan.fit(other, replayed, default_rng(0), lambda _: None)
-            ratio = suspicious(recorded.transcript) - suspicious(replayed.transcript)
-            kept.append(ratio if ran is with_unit else -ratio)
-    assert (lower_bound(np.array(members), np.array(others)) > BUDGET.epsilon) is caught
-
-
-def suspicious(transcript: Transcript) -> float:
-    """Log density of all answers, each perhaps given without noise."""
-    return sum(_suspicious(passage) for passage in transcript.passages)
-
-
-def _suspicious(passage: Passage) -> float:
-    mechanism = passage.mechanism
-    assert isinstance(mechanism, GaussianMechanism)
-    off = np.asarray(passage.answer - passage.value, dtype=np.float64)
-    noisy = -((off / mechanism.stddev) ** 2 / 2 + np.log(mechanism.stddev * np.sqrt(2 * np.pi))).sum()
-    exact = 0.0 if not off.any() else -np.inf
-    return float(np.logaddexp(np.log1p(-SUSPICION) + noisy, np.log(SUSPICION) + exact))
+def test_noise_forgotten_on_one_marginal_is_proven() -> None:
+    """On the last of six marginals alone: the statistic gives "without noise" a weight, so 150 runs a side do."""
+    assert attacked(Faulty(fault=NoNoise, only=5), 150).epsilon_lower_bound > BUDGET.epsilon
