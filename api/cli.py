@@ -42,7 +42,7 @@ TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or
 SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")]
 Epsilon = Annotated[float, typer.Option(help="Total epsilon of everything bought for the release.")]
 Delta = Annotated[float, typer.Option(help="Total delta.")]
-Synthesizer = Annotated[str, typer.Option(help="mst or independent.")]
+Synthesizer = Annotated[str, typer.Option(help="aim, mst or independent.")]
 PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, or a policy file.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -103,7 +103,7 @@ def plan(
     schema: SchemaFile,
     epsilon: Epsilon,
     delta: Delta,
-    synthesizer: Synthesizer,
+    synthesizer: Synthesizer = "aim",
     ledger: LedgerFile = None,
     as_json: AsJson = False,
 ) -> None:
@@ -122,7 +122,7 @@ def release(
     delta: Delta,
     policy: PolicyName,
     out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
-    synthesizer: Synthesizer,
+    synthesizer: Synthesizer = "aim",
     rows: Annotated[
         int | None, typer.Option(help="Rows to sample; the published or measured number by default.")
     ] = None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from api.steps import Steps
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
 from audits.release.review import review
-from audits.release.verify import verify
+from audits.release.verify import signed_predicate, verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
 from privacy.calibration import check_budget
 from privacy.draft import draft_schema, write_draft
 from privacy.errors import RequestError
 from privacy.files import check_file
+from privacy.ledger import Charge
 from privacy.schema import Budget
 from privacy.schema_file import load_schema
 from privacy.statement import stated
@@ -165,7 +165,7 @@ def audit(asked: ForeignAudit, home: Home, *, as_json: bool) -> int:
 
 def decide(bundle: Path, said: Said, home: Home, *, as_json: bool) -> int:
     """Carry out a review, and record it in the ledger that holds the release's charge."""
-    before = _digest(bundle)
+    charge = _charge_of(bundle, home)
     reviewed = review(
         bundle,
         approve=said.approve,
@@ -177,10 +177,8 @@ def decide(bundle: Path, said: Said, home: Home, *, as_json: bool) -> int:
         key=home.signing_key,
     )
     word = "approved" if said.approve else "rejected"
-    charge = _charge_behind(home, before)
-    if charge is not None:
-        facts = {"decision": word, "reviewer": said.reviewer, "role": said.role, "bundle": reviewed.digest}
-        home.ledger.record(home.ledger.charge_of(charge), "review", facts)
+    facts = {"decision": word, "reviewer": said.reviewer, "role": said.role, "bundle": reviewed.digest}
+    home.ledger.record(charge, "review", facts)
     told = {"decision": word, "bundle": str(bundle), "digest": reviewed.digest, "released": reviewed.released}
     answer(told, as_json=as_json, show=lambda: OUT.print(f"{word.capitalize()}: {bundle}"))
     return 0
@@ -256,15 +254,13 @@ def _existing(home: Home) -> Home:
     return home
 
 
-def _digest(bundle: Path) -> str:
-    provenance = bundle / "provenance.dsse.json"
-    return hashlib.sha256(provenance.read_bytes()).hexdigest() if provenance.is_file() else ""
-
-
-def _charge_behind(home: Home, digest: str) -> str | None:
-    """The charge whose verdict names a bundle, if it is in this ledger."""
-    for population in home.ledger.populations():
-        for row in home.ledger.show(population):
-            if row["kind"] == "verdict" and row["body"]["facts"].get("bundle") == digest:
-                return str(row["charge"])
-    return None
+def _charge_of(bundle: Path, home: Home) -> Charge:
+    """The charge a sealed release was paid with. Raises a ReleaseError where it is not in this ledger."""
+    charge = signed_predicate(bundle)["charge"]
+    if charge is None:
+        raise RequestError(
+            "No release was charged for this bundle.",
+            why="It audits a table made elsewhere.",
+            fix="Nothing is to decide.",
+        )
+    return _existing(home).ledger.charge_of(charge)

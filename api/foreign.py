@@ -101,6 +101,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
         decision=decision,
         scorecard=scorecard,
         timings=steps.seconds,
+        charge=None,
         ledger_head=None,
         code_version=version("tablegate"),
     )

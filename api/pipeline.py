@@ -97,6 +97,7 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
         decision=decision,
         scorecard=scorecard,
         timings=steps.seconds,
+        charge=charge.id,
         ledger_head=home.ledger.head(),
         code_version=version("tablegate"),
     )

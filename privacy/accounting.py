@@ -23,7 +23,17 @@ from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
 from dp_accounting.rdp import compute_epsilon
 from scipy.optimize import minimize_scalar
 
-from privacy.cost import ORDERS, Curve, Event, Exponential, Gaussian, Laplace, PrivacyCost, SampledGaussian
+from privacy.cost import (
+    ORDERS,
+    Curve,
+    Event,
+    Exponential,
+    Gaussian,
+    Laplace,
+    PrivacyCost,
+    SampledGaussian,
+    ZeroConcentrated,
+)
 
 PLD_INTERVAL = 1e-4
 """Discretisation of privacy losses. The accountant rounds up, its optimistic twin down."""
@@ -80,20 +90,24 @@ class Recomputation:
 
 def accountant_of(cost: PrivacyCost) -> Accountant:
     """PLD where every event was fixed beforehand, RDP where something was selected."""
-    selected = any(isinstance(event, Exponential) for event, _ in cost.events)
+    selected = any(isinstance(event, Exponential | ZeroConcentrated) for event, _ in cost.events)
     return Accountant.RDP if selected else Accountant.PLD
 
 
 def epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant | None = None) -> float:
     """Total epsilon of a cost at a total delta, by its own accountant unless one is named.
 
-    Infinite when the delta is used up by discovered lists alone.
+    Infinite when the delta is used up by discovered lists alone, and by PLD where something was selected: its later
+    events depend on earlier results, which PLD does not price.
     """
     left = delta - cost.delta
     if left <= 0:
         return math.inf
     bound = rdp_epsilon(cost.rdp(ORDERS), left)
-    if (accountant or accountant_of(cost)) is Accountant.RDP or bound > PLD_LIMIT:
+    own = accountant_of(cost)
+    if accountant is Accountant.PLD and own is Accountant.RDP:
+        return math.inf
+    if (accountant or own) is Accountant.RDP or bound > PLD_LIMIT:
         return bound
     return _pld_epsilon(cost, left)
 
@@ -127,6 +141,8 @@ def zcdp_rho(cost: PrivacyCost) -> float | None:
                 total += n / (2 * z**2)
             case Exponential(epsilon=e):
                 total += n * e**2 / 8
+            case ZeroConcentrated(rho=r):
+                total += n * r
             case _ if event.kind != "discovery":
                 return None
     return total

@@ -64,6 +64,18 @@ class Exponential:
 
 
 @dataclass(frozen=True, slots=True)
+class ZeroConcentrated:
+    """A budget for adaptive rounds: Gaussians and selections whose rhos add up to at most `rho`."""
+
+    rho: float
+    kind: ClassVar[str] = "zcdp"
+
+    def rdp(self, orders: Curve) -> Curve:
+        """Order * rho (Bun & Steinke 2016, definition 1.1)."""
+        return orders * self.rho
+
+
+@dataclass(frozen=True, slots=True)
 class Laplace:
     """Discrete Laplace noise of `noise_multiplier` times the L1 sensitivity was added once, to integers.
 
@@ -124,7 +136,9 @@ class Discovery:
         return np.zeros_like(orders)
 
 
-KINDS: dict[str, type[Any]] = {c.kind: c for c in (Gaussian, Exponential, Laplace, SampledGaussian, Discovery)}
+KINDS: dict[str, type[Any]] = {
+    c.kind: c for c in (Gaussian, Exponential, ZeroConcentrated, Laplace, SampledGaussian, Discovery)
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from synthesizers.errors import PlanError
 from synthesizers.independent import Independent
+from synthesizers.marginal.aim import AIM
 from synthesizers.marginal.mst import MST
 from synthesizers.protocol import Synthesizer
 
-SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: s for s in (MST(), Independent())}
+SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: s for s in (AIM(), MST(), Independent())}
 
 
 def synthesizer(name: str) -> Synthesizer:

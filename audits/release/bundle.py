@@ -61,6 +61,7 @@ class Contents:
         policy, decision: the limits, and what came of them.
         scorecard: the whole tree of `scorecard.build`.
         timings: seconds by step.
+        charge: id of the ledger's charge; None where nothing was charged.
         ledger_head: place and digest of the ledger's last entry; None where nothing was charged.
         code_version: version of the program.
     """
@@ -71,6 +72,7 @@ class Contents:
     decision: Decision
     scorecard: Mapping[str, Any]
     timings: Mapping[str, float]
+    charge: str | None
     ledger_head: tuple[int, str] | None
     code_version: str
 
@@ -209,6 +211,7 @@ def _predicate(contents: Contents, internal_digest: str, *, data: bool, waits: b
         "statement_digest": None if statement is None else sha256(rfc8785.dumps(dict(statement))),
         "schema_digest": contents.schema.digest,
         "policy_digest": contents.policy.digest,
+        "charge": contents.charge,
         "ledger_head": None if head is None else {"seq": head[0], "digest": head[1]},
         "internal_manifest": internal_digest,
         "approvals": [],

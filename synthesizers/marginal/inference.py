@@ -27,11 +27,11 @@ def beliefs(tree: JunctionTree, potentials: Mapping[Clique, Floats], total: floa
     for edge in reversed(tree.edges):
         message = _log_sum(upward[edge.child], edge.child, edge.separator)
         messages[edge.child] = message
-        upward[edge.parent] = upward[edge.parent] + _align(message, edge.separator, edge.parent)
+        upward[edge.parent] = upward[edge.parent] + align(message, edge.separator, edge.parent)
     full = {tree.cliques[0]: upward[tree.cliques[0]]}
     for edge in tree.edges:
         outside = _log_sum(full[edge.parent], edge.parent, edge.separator) - messages[edge.child]
-        full[edge.child] = upward[edge.child] + _align(outside, edge.separator, edge.child)
+        full[edge.child] = upward[edge.child] + align(outside, edge.separator, edge.child)
     return {clique: _normalised(values, total) for clique, values in full.items()}
 
 
@@ -46,7 +46,7 @@ def _log_sum(values: Floats, clique: Clique, onto: Clique) -> Floats:
     return summed
 
 
-def _align(values: Floats, clique: Clique, onto: Clique) -> Floats:
+def align(values: Floats, clique: Clique, onto: Clique) -> Floats:
     """A view of an array on `clique` that broadcasts against arrays on the larger clique `onto`."""
     sizes = dict(zip(clique, values.shape, strict=True))
     return values.reshape(tuple(sizes.get(name, 1) for name in onto))

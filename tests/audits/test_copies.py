@@ -120,7 +120,7 @@ def test_findings_are_complete_and_internal() -> None:
 
 def test_excesses_bound_what_was_copied() -> None:
     """4% verbatim rows: the excess of exact matches is 4% of the training rows, inside its strict bounds."""
-    found = run(evidence(contaminated(0.04, memoriser), n=8_000))
+    found = run(evidence(contaminated(0.04, memoriser), n=20_000))
     assert found["excess of exact matches"].estimate == pytest.approx(0.04, abs=0.002)
     assert found["excess of exact matches"].strict.low > 0.02
     assert found["excess of near copies at 0.5%"].strict.low > 0

@@ -185,6 +185,7 @@ def run(folder: Path, order: Order, seed: int, script: Transcript | None) -> Run
         decision=decision,
         scorecard=card,
         timings={},
+        charge=None,
         ledger_head=None,
         code_version="0",
     )

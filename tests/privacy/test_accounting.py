@@ -120,6 +120,14 @@ def test_faults_name_the_rule_that_is_broken() -> None:
     assert "claimed accountant" in too_low[0]
 
 
+def test_a_selection_cannot_be_claimed_by_pld() -> None:
+    """Else the selection would be priced at nothing."""
+    cost = once(Gaussian(5.0)) + once(Exponential(3.0))
+    assert epsilon_of(cost, DELTA, Accountant.PLD) == math.inf
+    found = recompute(cost, DELTA, Accountant.PLD)
+    assert found.faults(Claim(epsilon=0.95, delta=DELTA, accountant=Accountant.PLD))
+
+
 def test_wide_loss_distributions_fall_back_to_the_renyi_bound() -> None:
     cost = once(Gaussian(0.05))
     assert epsilon_of(cost, DELTA) == rdp_epsilon(cost.rdp(ORDERS), DELTA) > 100

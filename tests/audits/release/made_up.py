@@ -197,6 +197,7 @@ def contents(verdict: Verdict = Verdict.PASS, stated: Mapping[str, Any] | None =
         decision=decision(verdict),
         scorecard=card(verdict),
         timings={"fit": 1.5, "audits": 2.25},
+        charge="cd" * 32,
         ledger_head=(3, "ab" * 32),
         code_version="0.1.0",
     )

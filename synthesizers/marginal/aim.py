@@ -1,0 +1,247 @@
+"""AIM: marginals of two and three columns, measured one after the other where the model is worst.
+
+Each round scores every candidate of the workload by how far its counts are from the model's, in L1, less what noise
+alone would add; selects one by the exponential mechanism; measures it; and refits the model from where it was. Rounds
+start small. When a round moves the model by no more than its noise, the following rounds get four times its rho, and
+what is left at the end goes into the last one. A candidate must keep the junction tree within a public number of cells
+that grows as the budget is used.
+
+Source: McKenna, Mullins, Sheldon & Miklau 2022, "AIM: an adaptive and iterative mechanism for differentially private
+synthetic data", algorithms 2 and 3, and equation 1 for the score. Differences: candidates are scored against rows drawn
+from the model, so that all of them cost one pass; columns are merged into cells first; pairs with a declared target
+weigh double, and triples are offered where they hold it.
+
+Adding or removing a unit with k rows changes every score by at most k times the largest weight.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.random import Generator
+
+from privacy.calibration import calibrate
+from privacy.columns import Codes, Floats
+from privacy.cost import PrivacyCost, ZeroConcentrated, once
+from privacy.filter import PrivacyFilter
+from privacy.mechanisms import ExponentialMechanism, GaussianMechanism
+from privacy.schema import Budget, Schema
+from privacy.statement import Line
+from privacy.table import Table
+from synthesizers.domains import DomainPlan, plan_cost
+from synthesizers.marginal.domain import Clique, Domain, marginal
+from synthesizers.marginal.estimation import MarkovRandomField, estimate
+from synthesizers.marginal.junction_tree import junction_tree
+from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+from synthesizers.marginal.model import MarginalModel
+from synthesizers.marginal.oneway import OneWayPlan, OneWays
+from synthesizers.marginal.sampling import sample_codes
+from synthesizers.protocol import Estimate, Progress
+from synthesizers.size import estimate_run
+
+SELECTION_SHARE = 0.1
+"""Part of a round's rho that selects; the rest measures."""
+
+GROWTH = 4.0
+"""Factor on a round's rho when a round has taught nothing (doubled epsilon, halved noise)."""
+
+L1_OF_NOISE = math.sqrt(2 / math.pi)
+"""Expected absolute value of a standard normal draw."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AIM:
+    """Hyper-parameters, tuned on public data and then frozen.
+
+    Attributes:
+        domain_share: share of each domain purchase, relative to that of one one-way marginal.
+        one_way_share: share of all one-way marginals.
+        rounds_per_column: rounds the rest would last for if no round grew.
+        n_cells: cells a column is merged into.
+        target_weight: weight of pairs with the target; everything else weighs 1.
+        model_cells: cells the junction tree may have.
+        scored_rows: rows drawn from the model to score candidates, at most; four times the table where that is less.
+        round_steps: steps of descent after a round; the last fit takes as many as it needs.
+    """
+
+    domain_share: float = 0.5
+    one_way_share: float = 0.2
+    rounds_per_column: float = 2.0
+    n_cells: int = 24
+    target_weight: int = 2
+    model_cells: int = 60_000
+    scored_rows: int = 100_000
+    round_steps: int = 60
+    name: str = "aim"
+
+    def plan(self, schema: Schema, budget: Budget) -> AIMPlan:
+        """Calibrate one-way marginals and the rounds' total rho to the budget."""
+        scale = calibrate(lambda s: self._at(schema, budget, s).cost, budget)
+        return self._at(schema, budget, scale)
+
+    def _at(self, schema: Schema, budget: Budget, scale: float) -> AIMPlan:
+        """The plan whose rho would be 1 / (2 scale^2) without domains to buy."""
+        d = len(schema.columns)
+        one_way_share = self.one_way_share if d > 1 else 1.0
+        one_way = scale * (d / one_way_share) ** 0.5
+        domains = DomainPlan(schema=schema, noise_multiplier=one_way / self.domain_share**0.5, delta=budget.delta)
+        return AIMPlan(
+            method=self,
+            one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=self.n_cells),
+            rho=(1 - one_way_share) / (2 * scale**2),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AIMPlan:
+    """A priced run.
+
+    Attributes:
+        method: hyper-parameters.
+        one_ways: domains and one-way marginals.
+        rho: zCDP budget of all rounds together; how it is divided depends on what earlier rounds found.
+    """
+
+    method: AIM
+    one_ways: OneWayPlan
+    rho: float
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """What the budget buys."""
+        if self.rho == 0:
+            return self.one_ways.lines
+        rounds = Line(
+            purpose="marginals of two and three columns, chosen in rounds", cost=once(ZeroConcentrated(self.rho))
+        )
+        return (*self.one_ways.lines, rounds)
+
+    @property
+    def cost(self) -> PrivacyCost:
+        """The sum of the lines."""
+        return plan_cost(self.lines)
+
+    @property
+    def estimate(self) -> Estimate:
+        """Expected time and memory."""
+        return estimate_run(self.one_ways, pairs=max(0, 4 * len(self.one_ways.domains.schema.columns)))
+
+    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:
+        """Measure columns, then rounds of select, measure, refit."""
+        progress("measuring one-way marginals")
+        found = self.one_ways.measure(train, privacy)
+        measurements = [*found.count, *found.measurements]
+        model = estimate(found.domain, measurements)
+        weights = workload(found, self.method.target_weight)
+        if self.rho:
+            progress("choosing and measuring marginals, round by round")
+            model = self._rounds(found, weights, measurements, model, privacy, rng)
+        progress("fitting the model")
+        model = estimate(found.domain, measurements, start=model.potentials)
+        bought = {m.clique: m.expected_error for m in measurements if len(m.clique) > 1}
+        return MarginalModel(
+            schema=found.schema,
+            attributes=found.attributes,
+            merged=found.merged,
+            random_field=model,
+            expected_error={**found.expected_error, **bought},
+        )
+
+    def _rounds(
+        self,
+        found: OneWays,
+        weights: Mapping[Clique, int],
+        measurements: list[LinearMeasurement],
+        model: MarkovRandomField,
+        privacy: PrivacyFilter,
+        rng: Generator,
+    ) -> MarkovRandomField:
+        """Append rounds to `measurements` until rho is used up; the model of all of them."""
+        truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
+        left, part = self.rho, self.rho / (self.method.rounds_per_column * len(found.domain.sizes))
+        while left > 0:
+            part = left if left < 2 * part else part
+            selection, measurement = self._mechanisms(part, max(weights.values()))
+            drawn = sample_codes(model, self._scored_rows(model.total), rng)
+            used = 1 - (left - part) / self.rho
+            open_cliques = self._candidates(found.domain, weights, measurements, used)
+            scores = np.empty(len(open_cliques), dtype=np.int64)
+            for i, clique in enumerate(open_cliques):
+                predicted = predicted_counts(found.domain, drawn, clique, model.total)
+                distance = int(np.abs(truth[clique] - np.rint(predicted).astype(np.int64)).sum())
+                scores[i] = weights[clique] * (distance - round(L1_OF_NOISE * measurement.stddev * predicted.size))
+            clique = open_cliques[privacy.measure(selection, scores)]
+            measurements.append(measure_marginal(found.domain, found.cells, clique, measurement, privacy))
+            left = 0.0 if part == left else left - part
+            before = predicted_counts(found.domain, drawn, clique, model.total)
+            start = {clique: first_potential(measurements[-1], before), **model.potentials}
+            model = estimate(found.domain, measurements, start=start, max_steps=self.method.round_steps)
+            moved = float(np.abs(model.project(clique) - before).sum())
+            if moved <= L1_OF_NOISE * measurement.stddev * before.size:
+                part = GROWTH * part
+        return model
+
+    def _mechanisms(self, rho: float, weight: int) -> tuple[ExponentialMechanism, GaussianMechanism]:
+        """Selection and measurement that cost rho together: epsilon^2 / 8 and 1 / (2 noise_multiplier^2)."""
+        k = self.one_ways.domains.schema.unit.max_rows
+        epsilon = math.sqrt(8 * SELECTION_SHARE * rho)
+        multiplier = math.sqrt(1 / (2 * (1 - SELECTION_SHARE) * rho))
+        return (
+            ExponentialMechanism(sensitivity=k * weight, epsilon=epsilon),
+            GaussianMechanism(l2_sensitivity=k, stddev=multiplier * k),
+        )
+
+    def _candidates(
+        self,
+        domain: Domain,
+        weights: Mapping[Clique, int],
+        measurements: list[LinearMeasurement],
+        used: float,
+    ) -> list[Clique]:
+        """Cliques whose measurement keeps the junction tree within its share of cells; the measured ones always do."""
+        measured = {m.clique for m in measurements if len(m.clique) > 1}
+        limit = max(used, 0.25) * self.method.model_cells
+        return [
+            clique
+            for clique in weights
+            if clique in measured
+            or (
+                domain.n_cells(clique) <= limit
+                and ((len(clique) == 2 and not measured) or junction_tree(domain, [*measured, clique]).n_cells <= limit)
+            )
+        ]
+
+    def _scored_rows(self, total: float) -> int:
+        """Four rows for one keep the sampling error below the noise worth finding; a thousand at least."""
+        return int(np.clip(4 * total, 1_000, self.method.scored_rows))
+
+
+def predicted_counts(domain: Domain, drawn: Mapping[str, Codes], clique: Clique, total: float) -> Floats:
+    """The model's counts on a clique, as rows drawn from it show them."""
+    counts = marginal(domain, drawn, clique).astype(np.float64)
+    scaled: Floats = counts * (total / counts.sum())
+    return scaled
+
+
+def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
+    """Log ratio of measured to predicted counts, damped where noise is of their size: a start near the fit."""
+    noise = np.sqrt(measured.variance)
+    ratio: Floats = np.log((np.maximum(measured.noisy, 0.0) + noise) / (predicted + noise))
+    return ratio
+
+
+def workload(found: OneWays, target_weight: int) -> dict[Clique, int]:
+    """Weight of every candidate: all pairs, and all triples with the target, or all triples where none is declared."""
+    target = found.schema.target.name if found.schema.target else None
+    weights = {}
+    for size in (2, 3):
+        for names in combinations(found.domain.sizes, size):
+            if size == 2:
+                weights[names] = target_weight if target in names else 1
+            elif target is None or target in names:
+                weights[names] = 1
+    return weights
