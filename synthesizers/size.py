@@ -15,6 +15,9 @@ START_SECONDS = 1.8
 SECONDS_A_CELL_READ = 1e-6
 SECONDS_A_PAIR_ROW = 1.2e-8
 SECONDS_A_MODEL_CELL = 1e-4
+SECONDS_A_SCORED_ROW = 1e-8
+SECONDS_A_DESCENT_CELL = 5e-8
+SECONDS_A_CANDIDATE = 4e-5
 BASE_BYTES = 250_000_000
 BYTES_A_CELL = 40
 
@@ -34,3 +37,28 @@ def estimate_run(plan: OneWayPlan, *, pairs: int) -> Estimate:
         + SECONDS_A_MODEL_CELL * model
     )
     return Estimate(seconds=seconds, memory_bytes=int(BASE_BYTES + BYTES_A_CELL * rows * columns + 100 * model))
+
+
+def estimate_rounds(
+    plan: OneWayPlan, *, n_rounds: int, n_candidates: int, scored_rows: int, model_cells: int, round_steps: int
+) -> Estimate:
+    """Estimate a run of adaptive rounds.
+
+    Args:
+        plan: domains and one-way marginals.
+        n_rounds: rounds at most.
+        n_candidates: candidates a round at most.
+        scored_rows: rows candidates are scored against, at most.
+        model_cells: cells of the model at most.
+        round_steps: steps of descent a round at most.
+    """
+    base = estimate_run(plan, pairs=0)
+    schema = plan.domains.schema
+    columns = len(schema.columns)
+    rows = min(scored_rows, 4 * (schema.n_public.value or ROWS_WHERE_UNKNOWN))
+    candidates = min(n_candidates, columns * (columns - 1) // 2 + columns**2 // 2)
+    tree = SECONDS_A_CANDIDATE * columns * candidates
+    scoring = SECONDS_A_SCORED_ROW * rows * candidates
+    descent = SECONDS_A_DESCENT_CELL * model_cells * round_steps
+    seconds = base.seconds + n_rounds * (tree + scoring + descent)
+    return Estimate(seconds=seconds, memory_bytes=base.memory_bytes + 8 * rows * columns + 400 * model_cells)

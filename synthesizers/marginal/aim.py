@@ -41,7 +41,7 @@ from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
 from synthesizers.marginal.sampling import sample_codes
 from synthesizers.protocol import Estimate, Progress
-from synthesizers.size import estimate_run
+from synthesizers.size import estimate_rounds
 
 SELECTION_SHARE = 0.1
 """Part of a round's rho that selects; the rest measures."""
@@ -61,6 +61,9 @@ class AIM:
         domain_share: share of each domain purchase, relative to that of one one-way marginal.
         one_way_share: share of all one-way marginals.
         rounds_per_column: rounds the rest would last for if no round grew.
+        max_rounds: their number at most, for wide tables.
+        max_candidates: candidates considered in a round; of more, a fresh random part.
+        triple_columns: width up to which triples are in the workload.
         n_cells: cells a column is merged into.
         target_weight: weight of pairs with the target; everything else weighs 1.
         model_cells: cells the junction tree may have.
@@ -71,6 +74,9 @@ class AIM:
     domain_share: float = 0.5
     one_way_share: float = 0.2
     rounds_per_column: float = 2.0
+    max_rounds: int = 40
+    max_candidates: int = 256
+    triple_columns: int = 20
     n_cells: int = 24
     target_weight: int = 2
     model_cells: int = 60_000
@@ -128,7 +134,20 @@ class AIMPlan:
     @property
     def estimate(self) -> Estimate:
         """Expected time and memory."""
-        return estimate_run(self.one_ways, pairs=max(0, 4 * len(self.one_ways.domains.schema.columns)))
+        return estimate_rounds(
+            self.one_ways,
+            n_rounds=self.n_rounds,
+            n_candidates=self.method.max_candidates,
+            scored_rows=self.method.scored_rows,
+            model_cells=self.method.model_cells,
+            round_steps=self.method.round_steps,
+        )
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds the budget would last for if no round grew."""
+        d = len(self.one_ways.domains.schema.columns)
+        return max(1, min(self.method.max_rounds, round(self.method.rounds_per_column * d)))
 
     def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:
         """Measure columns, then rounds of select, measure, refit."""
@@ -136,7 +155,7 @@ class AIMPlan:
         found = self.one_ways.measure(train, privacy)
         measurements = [*found.count, *found.measurements]
         model = estimate(found.domain, measurements)
-        weights = workload(found, self.method.target_weight)
+        weights = workload(found, self.method.target_weight, self.method.triple_columns)
         if self.rho:
             progress("choosing and measuring marginals, round by round")
             model = self._rounds(found, weights, measurements, model, privacy, rng)
@@ -162,13 +181,13 @@ class AIMPlan:
     ) -> MarkovRandomField:
         """Append rounds to `measurements` until rho is used up; the model of all of them."""
         truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
-        left, part = self.rho, self.rho / (self.method.rounds_per_column * len(found.domain.sizes))
+        left, part = self.rho, self.rho / self.n_rounds
         while left > 0:
             part = left if left < 2 * part else part
             selection, measurement = self._mechanisms(part, max(weights.values()))
             drawn = sample_codes(model, self._scored_rows(model.total), rng)
             used = 1 - (left - part) / self.rho
-            open_cliques = self._candidates(found.domain, weights, measurements, used)
+            open_cliques = self._candidates(found.domain, weights, model, measurements, used, rng)
             scores = np.empty(len(open_cliques), dtype=np.int64)
             for i, clique in enumerate(open_cliques):
                 predicted = predicted_counts(found.domain, drawn, clique, model.total)
@@ -199,21 +218,25 @@ class AIMPlan:
         self,
         domain: Domain,
         weights: Mapping[Clique, int],
+        model: MarkovRandomField,
         measurements: list[LinearMeasurement],
         used: float,
+        rng: Generator,
     ) -> list[Clique]:
-        """Cliques whose measurement keeps the junction tree within its share of cells; the measured ones always do."""
+        """Cliques whose measurement keeps the junction tree within its share of cells; those inside it always do."""
+        offered = list(weights)
+        if len(offered) > self.method.max_candidates:
+            offered = [offered[i] for i in rng.choice(len(offered), self.method.max_candidates, replace=False)]
         measured = {m.clique for m in measurements if len(m.clique) > 1}
         limit = max(used, 0.25) * self.method.model_cells
-        return [
+        fitting = [
             clique
-            for clique in weights
-            if clique in measured
-            or (
-                domain.n_cells(clique) <= limit
-                and ((len(clique) == 2 and not measured) or junction_tree(domain, [*measured, clique]).n_cells <= limit)
-            )
+            for clique in offered
+            if any(set(clique) <= set(home) for home in model.tree.cliques)
+            or (domain.n_cells(clique) <= limit and junction_tree(domain, [*measured, clique]).n_cells <= limit)
         ]
+        # A pair the tree holds is never refused, and before the first round every pair is small enough.
+        return fitting or [min(weights, key=domain.n_cells)]
 
     def _scored_rows(self, total: float) -> int:
         """Four rows for one keep the sampling error below the noise worth finding; a thousand at least."""
@@ -234,14 +257,13 @@ def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
     return ratio
 
 
-def workload(found: OneWays, target_weight: int) -> dict[Clique, int]:
-    """Weight of every candidate: all pairs, and all triples with the target, or all triples where none is declared."""
+def workload(found: OneWays, target_weight: int, triple_columns: int) -> dict[Clique, int]:
+    """Weight of every candidate: all pairs; and in tables of few columns all triples, with the target where one is."""
     target = found.schema.target.name if found.schema.target else None
-    weights = {}
-    for size in (2, 3):
-        for names in combinations(found.domain.sizes, size):
-            if size == 2:
-                weights[names] = target_weight if target in names else 1
-            elif target is None or target in names:
-                weights[names] = 1
+    weights: dict[Clique, int] = {
+        pair: target_weight if target in pair else 1 for pair in combinations(found.domain.sizes, 2)
+    }
+    if len(found.domain.sizes) <= triple_columns:
+        triples = combinations(found.domain.sizes, 3)
+        weights |= {triple: 1 for triple in triples if target is None or target in triple}
     return weights
