@@ -17,8 +17,8 @@ from api.recipe import Recipe
 from api.steps import Steps
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
-from audits.release.review import review
-from audits.release.verify import signed_predicate, verify
+from audits.release.review import charge_behind, review
+from audits.release.verify import verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
 from privacy.calibration import check_budget
@@ -255,12 +255,6 @@ def _existing(home: Home) -> Home:
 
 
 def _charge_of(bundle: Path, home: Home) -> Charge:
-    """The charge a sealed release was paid with. Raises a ReleaseError where it is not in this ledger."""
-    charge = signed_predicate(bundle)["charge"]
-    if charge is None:
-        raise RequestError(
-            "No release was charged for this bundle.",
-            why="It audits a table made elsewhere.",
-            fix="Nothing is to decide.",
-        )
+    """The charge a release under review was paid with. Raises a ReleaseError where there is none in this ledger."""
+    charge = charge_behind(bundle, home.signing_key)
     return _existing(home).ledger.charge_of(charge)

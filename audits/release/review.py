@@ -87,6 +87,17 @@ def review(
         return _carry_out(bundle, predicate, decision, approve, (reviewer, role, reason, time), quarantine, key)
 
 
+def charge_behind(bundle: Path, key: SigningKey) -> str:
+    """Id of the ledger's charge a release under review was paid with. Raises BundleError where none is under review."""
+    bundle = bundle.absolute()
+    internal = internal_half(bundle)
+    if not internal.is_dir():
+        raise _refused(f"'{internal.name}' is not here.", "Put the internal half back beside the bundle.")
+    with locked(internal):
+        restore(bundle)
+        return str(_under_review(bundle, key)["charge"])
+
+
 def _carry_out(
     bundle: Path,
     predicate: Mapping[str, Any],

@@ -35,6 +35,7 @@ from privacy.cost import (
     Laplace,
     PrivacyCost,
     SampledGaussian,
+    ZeroConcentrated,
     once,
 )
 from privacy.errors import OverspendError
@@ -47,6 +48,7 @@ EVENTS: dict[str, Event] = {
     "gaussian": Gaussian(1.7),
     "sampled-gaussian": SampledGaussian(0.02, 1.1),
     "exponential": Exponential(0.3),
+    "zcdp": ZeroConcentrated(0.02),
     "laplace": Laplace(2.5),
     "discovery": Discovery(1e-9),
 }
@@ -54,6 +56,7 @@ IN_DP_ACCOUNTING: dict[str, DpEvent] = {
     "gaussian": GaussianDpEvent(1.7),
     "sampled-gaussian": PoissonSampledDpEvent(0.02, GaussianDpEvent(1.1)),
     "exponential": ZCDpEvent(0.3**2 / 8, 0),
+    "zcdp": ZCDpEvent(0.02, 0),
     # With two buckets, the other answer is given with probability parameter / 2 = 1 / (1 + e^epsilon).
     "laplace": RandomizedResponseDpEvent(2 / (1 + math.exp(1 / 2.5)), 2),
     "discovery": NoOpDpEvent(),
