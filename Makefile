@@ -28,7 +28,7 @@ bench: $(READY)
 	$(BIN)/python -m bench.run
 
 certify: $(READY)
-	$(BIN)/python -m bench.certify --runs 1000 --store
+	$(BIN)/python -m bench.certify --runs 1500 --store
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage

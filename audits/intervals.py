@@ -10,7 +10,7 @@ hold 93.9% to 94.3% there, at least 98.8% for 99.5%. A WITHHOLD reads 99.9%.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -170,20 +170,6 @@ def fisher(hits: int, n: int, other_hits: int, other_n: int) -> float:
     _counted(hits, n)
     _counted(other_hits, other_n)
     return min(1.0, float(hypergeom.sf(hits - 1, n + other_n, hits + other_hits, n)))
-
-
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
-    """Holm's adjusted p-values, in the order given: those below a level are rejected with that family-wise error.
-
-    Source: Holm 1979.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return tuple(adjusted)
 
 
 def detectable_difference(rate: float, n: int, other_n: int) -> float:

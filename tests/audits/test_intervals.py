@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +19,6 @@ from audits.intervals import (
     detectable_auc,
     detectable_difference,
     fisher,
-    holm,
     proportion_difference,
     tpr_at_fpr,
 )
@@ -173,19 +170,6 @@ def test_ties_never_raise_the_false_positive_rate(scores: list[int], fpr: float)
 def test_fisher_agrees_with_scipy(hits: int, other_hits: int) -> None:
     table = [[hits, 20 - hits], [other_hits, 15 - other_hits]]
     assert fisher(hits, 20, other_hits, 15) == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
-
-
-def test_holm_steps_down() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx((0.04, 0.09, 0.09, 0.5))
-    assert holm([0.9, 0.8]) == pytest.approx((1.0, 1.0))
-    assert holm([]) == ()
-
-
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=10))
-def test_holm_keeps_the_order_of_the_p_values(p_values: list[float]) -> None:
-    adjusted = [a for _, a in sorted(zip(p_values, holm(p_values), strict=True))]
-    assert all(a <= b for a, b in pairwise(adjusted))
-    assert all(a >= p for p, a in zip(sorted(p_values), adjusted, strict=True))
 
 
 @pytest.mark.parametrize(

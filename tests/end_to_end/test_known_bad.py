@@ -117,8 +117,8 @@ def attacked(synthesizer: Any, runs: int) -> Attack:
 def test_too_little_noise_is_proven(fault: type[GaussianMechanism]) -> None:
     """Both halve the noise of every question, which doubles mu to 1.05.
 
-    500 runs a side prove it with probability .90 (seeded here), 1,000, as in `make certify`, with .9999, and 150 with
-    .05. Two draws for the price of one (mu .74) are proven by 3,000 runs a side with probability .91.
+    By a plain likelihood ratio 500 runs a side prove it with probability .90 (seeded here), 1,000 with .9999 and 150
+    with .05. Two draws for the price of one (mu .74) are proven by 3,000 runs a side with probability .91.
     """
     found = attacked(Faulty(fault=fault), 500)
     assert found.epsilon_lower_bound > BUDGET.epsilon
