@@ -22,6 +22,7 @@ from audits.release.verify import verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
 from privacy.calibration import check_budget
+from privacy.constraints import broken
 from privacy.draft import draft_schema, write_draft
 from privacy.errors import RequestError
 from privacy.files import check_file
@@ -100,14 +101,16 @@ def check(path: Path, table: Path | None, *, as_json: bool) -> int:
         "dropped": {name: str(role) for name, role in schema.dropped.items()},
         "observed": list(schema.observed),
         "declared_public_after_reading": list(schema.declared_after_reading),
+        "rules": list(schema.constraints.words) if schema.constraints else [],
         "digest": schema.digest,
     }
     if table is not None:
         check_file(table, schema)
         tally = Tally()
         with progress(quiet=as_json) as tell:
-            read_table(table, schema, tally=tally, progress=tell)
+            rows = read_table(table, schema, tally=tally, progress=tell)
         facts["internal_counts"] = tally.counts
+        facts["internal_broken_rules"] = broken(schema.constraints, rows) if schema.constraints else {}
     answer(facts, as_json=as_json, show=lambda: words.check(facts))
     if schema.observed:
         ERR.print("No release accepts `observed` entries.", style="bold yellow")

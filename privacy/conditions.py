@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from privacy.columns import LevelColumn, NumberColumn, parse_bound
+from privacy.columns import Column, LevelColumn, NumberColumn, parse_bound
 from privacy.errors import RequestError
-from privacy.schema import Schema, quoted
+from privacy.schema import Schema, level_text, quoted
 from privacy.table import Table
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
@@ -37,17 +37,35 @@ class LevelsAllowed:
     levels: frozenset[str]
     missing: bool
 
-    def met_by_codes(self, column: LevelColumn) -> Mask:
-        """Which codes of the column meet it, shape (n_codes,)."""
-        words = [*column.declared, column.other]
-        return np.array([*(word in self.levels for word in words), self.missing])
+    def allows(self, words: Sequence[str], other: str) -> Mask:
+        """Which codes meet it, shape (len(words) + 2,): those of a list of levels, OTHER and missing."""
+        return np.array([*(word in self.levels for word in (*words, other)), self.missing])
 
     def met(self, table: Table) -> Mask:
-        """Which rows meet it, shape (n,)."""
+        """Which rows meet it, shape (n,). A list that is still to be bought is read as the rows have it: private."""
         column = table.schema[self.column]
         if not isinstance(column, LevelColumn):
             raise TypeError(f"'{self.column}' has no levels")
-        return self.met_by_codes(column)[table.codes(self.column)]
+        words = table.vocabularies.get(self.column, column.declared)
+        return self.allows(words, column.other)[table.codes(self.column)]
+
+    def intersected(self, other: Condition) -> LevelsAllowed:
+        """What meets both."""
+        if not isinstance(other, LevelsAllowed):
+            raise TypeError(f"'{self.column}' has levels")
+        return LevelsAllowed(
+            column=self.column, levels=self.levels & other.levels, missing=self.missing and other.missing
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing meets it."""
+        return not self.levels and not self.missing
+
+    @property
+    def words(self) -> str:
+        """The condition in words."""
+        return f"{self.column} is {' or '.join((*sorted(self.levels), *(['missing'] if self.missing else [])))}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +82,32 @@ class NumbersAllowed:
         values = table.numbers(self.column)
         inside = (values >= self.minimum) & (values <= self.maximum)
         return np.where(np.isnan(values), self.missing, inside)
+
+    def intersected(self, other: Condition) -> NumbersAllowed:
+        """What meets both."""
+        if not isinstance(other, NumbersAllowed):
+            raise TypeError(f"'{self.column}' has no levels")
+        return NumbersAllowed(
+            column=self.column,
+            minimum=max(self.minimum, other.minimum),
+            maximum=min(self.maximum, other.maximum),
+            missing=self.missing and other.missing,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing meets it."""
+        return self.minimum > self.maximum and not self.missing
+
+    @property
+    def words(self) -> str:
+        """The condition in words; dates in days or seconds since 1970."""
+        if self.minimum > self.maximum:
+            return f"{self.column} is missing"
+        parts = [f"at least {self.minimum:.15g}"] if self.minimum > -math.inf else []
+        parts += [f"at most {self.maximum:.15g}"] if self.maximum < math.inf else []
+        interval = f"{self.column} is {' and '.join(parts) or 'present'}"
+        return f"{interval}, or missing" if self.missing else interval
 
 
 Condition: TypeAlias = LevelsAllowed | NumbersAllowed
@@ -101,6 +145,26 @@ def condition_of(schema: Schema, name: str, written: Any) -> Condition:
     return _interval(column, written)
 
 
+def complement(column: Column, condition: Condition) -> Condition:
+    """What does not meet a condition. Raises RequestError where no one interval or known list says that."""
+    if isinstance(column, LevelColumn) and isinstance(condition, LevelsAllowed):
+        if column.levels is None:
+            raise _sign(column.name, "list that is still to be bought", "`=`")
+        rest = {*column.levels, column.other} - condition.levels
+        return LevelsAllowed(column=column.name, levels=frozenset(rest), missing=not condition.missing)
+    if not isinstance(column, NumberColumn) or not isinstance(condition, NumbersAllowed):
+        raise TypeError(f"the condition is not one of '{column.name}'")
+    step = 1.0 if column.is_discrete else 0.0
+    below = condition.minimum - step if step else float(np.nextafter(condition.minimum, -math.inf))
+    above = condition.maximum + step if step else float(np.nextafter(condition.maximum, math.inf))
+    low, high = -math.inf, math.inf
+    if condition.minimum <= condition.maximum:
+        if condition.minimum > -math.inf and condition.maximum < math.inf:
+            raise _sign(column.name, "number between two bounds", "a minimum or a maximum alone")
+        low, high = (above, high) if condition.minimum == -math.inf else (low, below)
+    return NumbersAllowed(column=column.name, minimum=low, maximum=high, missing=not condition.missing)
+
+
 def parse_where(schema: Schema, text: str) -> Condition:
     """A condition as the command line writes it: `sex=Female`, `race!=White`, `age>=30`, `job=` for missing.
 
@@ -119,22 +183,13 @@ def parse_where(schema: Schema, text: str) -> Condition:
     column = schema[name] if name in schema.names else None
     if isinstance(column, NumberColumn):
         if words == [None] and sign in ("=", "!="):
-            return NumbersAllowed(
-                column=name,
-                minimum=-math.inf if sign == "!=" else math.inf,
-                maximum=math.inf if sign == "!=" else -math.inf,
-                missing=sign == "=",
-            )
+            return complement(column, _interval(column, None)) if sign == "!=" else _interval(column, None)
         if sign == "!=" or len(words) > 1:
             raise _sign(name, "number", "`=`, `<=` or `>=` and one value")
         bounds = {"=": ("minimum", "maximum"), "<=": ("maximum",), ">=": ("minimum",)}[sign]
         return condition_of(schema, name, dict.fromkeys(bounds, value))
     if isinstance(column, LevelColumn) and sign == "!=":
-        excluded = condition_of(schema, name, words)
-        if not isinstance(excluded, LevelsAllowed) or column.levels is None:
-            raise _sign(name, "list that is still to be bought", "`=`")
-        rest = {*column.levels, column.other} - excluded.levels
-        return LevelsAllowed(column=name, levels=frozenset(rest), missing=not excluded.missing)
+        return complement(column, condition_of(schema, name, words))
     if column is not None and sign in ("<=", ">="):
         raise _sign(name, "list of levels", "`=` or `!=`")
     return condition_of(schema, name, words)
@@ -151,9 +206,7 @@ def _sign(name: str, kind: str, signs: str) -> RequestError:
 def _levels(column: LevelColumn, written: Any) -> LevelsAllowed:
     entries = written if isinstance(written, list | tuple) else [written]
     missing = any(entry is None for entry in entries)
-    texts = [
-        str(entry) if not isinstance(entry, bool) else str(entry).lower() for entry in entries if entry is not None
-    ]
+    texts = [level_text(entry) for entry in entries if entry is not None]
     known = {level: level for level in (*column.declared, column.other)} | dict(column.aliases)
     if isinstance(written, Mapping) or (column.levels is not None and any(text not in known for text in texts)):
         raise RequestError(
@@ -165,6 +218,8 @@ def _levels(column: LevelColumn, written: Any) -> LevelsAllowed:
 
 
 def _interval(column: NumberColumn, written: Any) -> NumbersAllowed:
+    if written is None:
+        return NumbersAllowed(column=column.name, minimum=math.inf, maximum=-math.inf, missing=True)
     parts = written if isinstance(written, Mapping) else {"minimum": written, "maximum": written}
     try:
         if not set(parts) <= {"minimum", "maximum", "missing"} or not isinstance(parts.get("missing", False), bool):

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from privacy.columns import Column, LevelColumn, Role, Source, parse_bound
 from privacy.errors import SchemaError
 from privacy.unit import PrivacyUnit
+
+if TYPE_CHECKING:  # constraints speak of the columns of a schema, so they are known to it by name alone
+    from privacy.constraints import Constraints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ class Schema:
         drafted: what `schema draft` read off the rows, by field and property.
         digest: SHA-256 of the parsed file in canonical JSON.
         document: the parsed file.
+        constraints: rules every released row keeps; None where the file has none.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Schema:
     drafted: Mapping[str, Mapping[str, Any]]
     digest: str
     document: Mapping[str, Any]
+    constraints: Constraints | None = None
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

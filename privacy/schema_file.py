@@ -2,9 +2,10 @@
 
 The file is a Frictionless Table Schema (YAML or JSON) with extension keys. A field carries `source` (`public`,
 `measured` or `observed`), `cite`, `role`, `sensitive`, `max_levels` and `other`; one object `privacy` carries the
-population, the unit, the adjacency, a public row count or none, and the cap. `source` and `cite` may be one word for
-the field, or a mapping per bound (`minimum`, `maximum`). Unquoted words of a YAML file are read as JSON would read
-them: only `true`, `false`, `null` and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
+population, the unit, the adjacency, a public row count or none, the cap, and the rules every row keeps
+(`privacy.constraint_file`). `source` and `cite` may be one word for the field, or a mapping per bound (`minimum`,
+`maximum`). Unquoted words of a YAML file are read as JSON would read them: only `true`, `false`, `null` and JSON
+numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from privacy.columns import (
     is_date_format,
     parse_bound,
 )
+from privacy.constraint_file import parse_constraints
 from privacy.errors import SchemaError
 from privacy.schema import Budget, PublicCount, Schema, level_text, quoted
 from privacy.unit import Adjacency, PrivacyUnit
@@ -119,7 +122,7 @@ def parse_schema(document: Any, *, name: str = "table") -> Schema:
         raise _bad(f"It has {len(columns)} columns; the limit is {MAX_COLUMNS}.", "Drop or split columns.")
     if sum(c.role is Role.TARGET for c in columns) > 1:
         raise _bad("More than one column has the role `target`.", "Choose one.")
-    return Schema(
+    schema = Schema(
         name=str(document.get("name", name)),
         header=tuple(header),
         columns=tuple(columns),
@@ -132,6 +135,9 @@ def parse_schema(document: Any, *, name: str = "table") -> Schema:
         digest=digest,
         document=document,
     )
+    if "constraints" in document["privacy"]:
+        return replace(schema, constraints=parse_constraints(schema, document["privacy"]["constraints"]))
+    return schema
 
 
 def _canonical(document: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
@@ -313,7 +319,7 @@ def _privacy(
 ) -> tuple[PrivacyUnit, str, PublicCount, Budget | None, Mapping[str, Mapping[str, Any]]]:
     if not isinstance(section, Mapping):
         raise _bad("It has no `privacy` object.", "Write population, unit, adjacency, n_public and cap.")
-    _only(section, {"population", "unit", "adjacency", "n_public", "cap", "drafted"}, "`privacy`")
+    _only(section, {"population", "unit", "adjacency", "n_public", "cap", "drafted", "constraints"}, "`privacy`")
     population = section.get("population")
     if not isinstance(population, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", population):
         raise _bad(

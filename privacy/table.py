@@ -85,6 +85,16 @@ class Table:
         """The rows of a mask or of indices, in that order."""
         return Table(self.schema, {n: c[rows] for n, c in self.columns.items()}, self.vocabularies, self.units[rows])
 
+    def only(self, schema: Schema) -> Table:
+        """The same rows with the columns of a narrower schema."""
+        names = schema.names
+        return Table(
+            schema,
+            {name: self.columns[name] for name in names},
+            {name: words for name, words in self.vocabularies.items() if name in names},
+            self.units,
+        )
+
     def conform(self, schema: Schema) -> Table:
         """The same rows coded by a schema whose domains have since been bought: recoded, clamped, never refused."""
         columns: dict[str, npt.NDArray[Any]] = {}

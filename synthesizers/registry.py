@@ -11,8 +11,10 @@ from synthesizers.independent import Independent
 from synthesizers.marginal.aim import AIM
 from synthesizers.marginal.mst import MST
 from synthesizers.protocol import Synthesizer
+from synthesizers.structured import Structured
 
-SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: s for s in (AIM(), MST(), Independent())}
+GENERATORS: tuple[Synthesizer, ...] = (AIM(), MST(), Independent())
+SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: Structured(s) for s in GENERATORS}
 
 
 def synthesizer(name: str) -> Synthesizer:
@@ -27,14 +29,15 @@ def synthesizer(name: str) -> Synthesizer:
 
 
 ROOT = Path(__file__).resolve().parent.parent
-GUARANTEE = ("columns", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
+GUARANTEE = ("columns", "conditions", "constraints", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
 """Modules of `privacy` a generator's guarantee rests on."""
 
 
 def sources_of(name: str) -> tuple[Path, ...]:
     """The sources a certificate of the named synthesizer vouches for."""
     guarantee = [ROOT / "privacy" / f"{module}.py" for module in GUARANTEE]
-    shared = [ROOT / "synthesizers" / "domains.py", ROOT / "synthesizers" / "discretize.py"]
-    own = [Path(inspect.getfile(type(synthesizer(name))))]
+    shared = [ROOT / "synthesizers" / f"{module}.py" for module in ("structured", "domains", "discretize")]
+    synthesizer(name)
+    own = [Path(inspect.getfile(type(generator))) for generator in GENERATORS if generator.name == name]
     engine = [p for p in sorted((ROOT / "synthesizers" / "marginal").glob("*.py")) if p.stem not in SYNTHESIZERS]
     return tuple(dict.fromkeys((*guarantee, *shared, *engine, *own)))
