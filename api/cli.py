@@ -18,6 +18,7 @@ from api import commands
 from api.demo import write_demo_table
 from api.display import defect, refusal
 from api.foreign import ForeignAudit
+from api.further_rows import FurtherRows
 from api.home import Home, default_ledger_path
 from api.recipe import Recipe
 from api.streams import fresh_seed
@@ -46,6 +47,13 @@ Synthesizer = Annotated[str, typer.Option(help="aim, mst or independent.")]
 PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, or a policy file.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Where = Annotated[
+    list[str] | None, typer.Option(help="Only rows that meet it, as `sex=Female` or `age>=30`; may be repeated.")
+]
+Balance = Annotated[
+    list[str] | None, typer.Option(help="A column whose levels get equal shares; repeated: every combination.")
+]
+Given = Annotated[Path | None, typer.Option(help="YAML or JSON list of groups, each with its `share`.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -126,6 +134,9 @@ def release(
     rows: Annotated[
         int | None, typer.Option(help="Rows to sample; the published or measured number by default.")
     ] = None,
+    where: Where = None,
+    balance: Balance = None,
+    given: Given = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: for neural synthesizers.")] = "auto",
     ledger: LedgerFile = None,
     seed: Seed = None,
@@ -146,8 +157,40 @@ def release(
         rows=rows,
         seed=fresh_seed() if seed is None else seed,
         request=request,
+        where=tuple(where or ()),
+        balance=tuple(balance or ()),
+        given=given,
     )
     _guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A released bundle.", show_default=False)],
+    rows: Annotated[int, typer.Option(help="Rows to draw.")],
+    policy: PolicyName,
+    out: Annotated[Path, typer.Option(help="Folder of the bundle; must not exist.")],
+    where: Where = None,
+    balance: Balance = None,
+    given: Given = None,
+    table: Annotated[Path | None, typer.Option(help="The sensitive table, where it has moved.")] = None,
+    ledger: LedgerFile = None,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Draw more rows of a released model, audited and judged like a release, at no further budget."""
+    asked = FurtherRows(
+        model=model,
+        rows=rows,
+        table=table,
+        where=tuple(where or ()),
+        balance=tuple(balance or ()),
+        given=given,
+        policy=policy,
+        out=out,
+        seed=fresh_seed() if seed is None else seed,
+    )
+    _guarded(lambda: commands.sample_and_show(asked, _home(ledger), as_json=as_json), as_json=as_json)
 
 
 @app.command()

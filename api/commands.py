@@ -11,7 +11,9 @@ import numpy as np
 from api import words
 from api.display import ERR, OUT, answer, progress
 from api.foreign import ForeignAudit, audit_foreign
+from api.further_rows import FurtherRows, sample
 from api.home import Home
+from api.judging import Release
 from api.pipeline import release
 from api.recipe import Recipe
 from api.steps import Steps
@@ -53,6 +55,17 @@ def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
     """Make a release and say what came of it."""
     with progress(quiet=as_json) as tell:
         made = release(recipe, home, Steps(tell))
+    return _show(made, as_json=as_json)
+
+
+def sample_and_show(asked: FurtherRows, home: Home, *, as_json: bool) -> int:
+    """Draw further rows and say what came of it."""
+    with progress(quiet=as_json) as tell:
+        made = sample(asked, _existing(home), Steps(tell))
+    return _show(made, as_json=as_json)
+
+
+def _show(made: Release, *, as_json: bool) -> int:
     facts = {
         "verdict": str(made.decision.verdict),
         "released": made.bundle.released,

@@ -6,40 +6,21 @@ happens. What the generator learns goes through the filter; what the audits lear
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.metadata import version
-
+from api.coins import fresh_coins
 from api.home import Home
+from api.judging import Candidate, Release, judge
 from api.recipe import Order, Recipe, place
 from api.steps import Steps
 from api.streams import Streams
-from audits.assignment import assign
-from audits.evidence import Evidence
-from audits.finding import Outcome
-from audits.registry import STANDARD
-from audits.release.bundle import Bundle, Contents, seal
-from audits.release.certificate import code_digest, load_certificate
-from audits.release.gate import Decision, decide
-from audits.release.scorecard import build
-from audits.suite import run_suite
+from audits.release.bundle import COINS, MODEL
 from privacy.accounting import Claim, accountant_of
 from privacy.filter import PrivacyFilter
 from privacy.ledger import AlreadyOpenedError, Charge
 from privacy.noise import NoiseSource, system_noise
-from privacy.recompute import recompute_in_fresh_process
 from privacy.statement import PrivacyStatement
 from privacy.table import read_table
-from synthesizers.registry import sources_of
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What came of a request."""
-
-    bundle: Bundle
-    decision: Decision
-    statement: PrivacyStatement
-    outcomes: tuple[Outcome, ...]
+from synthesizers.artefact import save
+from synthesizers.conditioning import draw, weigh
 
 
 def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
@@ -52,58 +33,34 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
     charge, privacy = charge_and_open(order, home, noise)
 
     steps("reading the table")
-    table = read_table(recipe.table, order.schema).bounded(noise)
-    parts = assign(table, order.design, noise)
+    coins = fresh_coins(noise)
+    table = read_table(recipe.table, order.schema)
+    parts = coins.parts(table, order.design)
 
     model = order.plan.fit(parts.train, privacy, streams["fit"], steps)
     steps("sampling")
-    synthetic = model.sample(order.rows(model.n_rows_estimate), streams["sample"])
+    weights = weigh(model, order.target, streams["weights"])
+    synthetic = draw(model, weights, order.rows(model.n_rows_estimate, weights.mass), streams["sample"])
 
-    evidence = Evidence(
-        schema=model.schema,
-        train=parts.train.conform(model.schema),
-        pooled=parts.pooled,
-        control=parts.control.conform(model.schema),
-        reference=parts.reference.conform(model.schema),
+    kept = {
+        MODEL: save(model, order.synthesizer.name),
+        COINS: coins.to_bytes(recipe.table),
+    }
+    candidate = Candidate(
         synthetic=synthetic,
-        expected_error=model.expected_error,
-    )
-    outcomes = run_suite(STANDARD, evidence, streams, lambda title: steps(f"audit: {title}"))
-
-    steps("judging")
-    statement = state(order, home, charge, privacy)
-    certificate = load_certificate(order.synthesizer.name)
-    digest = code_digest(sources_of(order.synthesizer.name))
-    faults = recompute_in_fresh_process(statement.to_json())
-    decision = decide(outcomes, order.policy, statement, faults, certificate, digest)
-
-    steps("sealing the bundle")
-    scorecard = build(
-        schema=model.schema,
-        statement=statement,
+        model=model,
+        weights=weights,
+        reweighted=order.target.words,
+        parts=parts,
         design=order.design,
-        policy=order.policy,
-        outcomes=outcomes,
-        decision=decision,
-        synthetic=synthetic,
-        expected_error=model.expected_error,
-        certificate=certificate,
-        reproducibility=reproducibility(order, digest),
-    )
-    contents = Contents(
         schema=order.schema,
-        statement=statement.to_json(),
+        statement=state(order, home, charge, privacy),
         policy=order.policy,
-        decision=decision,
-        scorecard=scorecard,
-        timings=steps.seconds,
-        charge=charge.id,
-        ledger_head=home.ledger.head(),
-        code_version=version("tablegate"),
+        kept=kept,
+        seed=recipe.seed,
+        out=recipe.out,
     )
-    bundle = seal(recipe.out, contents, synthetic=synthetic, key=key, quarantine=home.quarantine)
-    home.ledger.record(charge, "verdict", {"verdict": str(decision.verdict), "bundle": bundle.digest})
-    return Release(bundle=bundle, decision=decision, statement=statement, outcomes=outcomes)
+    return judge(candidate, home, charge, key, steps)
 
 
 def charge_and_open(order: Order, home: Home, noise: NoiseSource) -> tuple[Charge, PrivacyFilter]:
@@ -144,15 +101,3 @@ def state(order: Order, home: Home, charge: Charge, privacy: PrivacyFilter) -> P
         attempts=home.ledger.attempts(order.schema.population),
         population_epsilon=home.ledger.total(order.schema.population),
     )
-
-
-def reproducibility(order: Order, digest: str) -> dict[str, str]:
-    """Versions, digests and the seed that protects nobody."""
-    packages = ("tablegate", "dp-accounting", "numpy", "scipy", "pandas", "scikit-learn")
-    return {
-        **{f"version of {name}": version(name) for name in packages},
-        "seed of sampling and audits": str(order.recipe.seed),
-        "generator sources": digest,
-        "schema": order.schema.digest,
-        "policy": order.policy.digest,
-    }

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from api.asked_rows import target_of
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
 from audits.release.bundle import check_out
@@ -16,6 +17,7 @@ from privacy.errors import RequestError
 from privacy.files import check_file
 from privacy.schema import Budget, Schema
 from privacy.schema_file import load_schema
+from synthesizers.conditioning import Target
 from synthesizers.protocol import Plan, Synthesizer
 from synthesizers.registry import synthesizer
 
@@ -37,6 +39,9 @@ class Recipe:
         out: where the bundle goes.
         rows: rows to sample; None for the public or the measured number.
         seed: seed of the streams that protect nobody.
+        where: conditions every drawn row meets, as the command line writes them.
+        balance: columns whose combinations of levels get equal shares.
+        given: file of groups and their shares.
         request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
             was never opened.
     """
@@ -51,6 +56,9 @@ class Recipe:
     rows: int | None
     seed: int
     request: str
+    where: tuple[str, ...] = ()
+    balance: tuple[str, ...] = ()
+    given: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,7 @@ class Order:
     synthesizer: Synthesizer
     plan: Plan
     design: Design
+    target: Target
 
     @property
     def request(self) -> str:
@@ -79,15 +88,22 @@ class Order:
             self.synthesizer.name,
             self.budget,
             self.recipe.rows,
+            self.target.words,
         )
         return hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
 
-    def rows(self, fitted_rows: float) -> int:
-        """Rows to sample: as asked, as published, or the measured number scaled up to the whole table."""
+    def rows(self, fitted_rows: float, mass: float) -> int:
+        """Rows to sample: as asked, or the published or measured number of the table's rows that meet `where`.
+
+        Args:
+            fitted_rows: measured estimate of the number of training rows.
+            mass: share of the model's rows that meet `where`.
+        """
         if self.recipe.rows is not None:
             return self.recipe.rows
         n = self.schema.n_public.value
-        return n if n is not None and self.schema.unit.field is None else max(1, round(fitted_rows / self.design.train))
+        whole = n if n is not None and self.schema.unit.field is None else fitted_rows / self.design.train
+        return max(1, round(mass * whole))
 
 
 def place(recipe: Recipe) -> Order:
@@ -97,12 +113,9 @@ def place(recipe: Recipe) -> Order:
     budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
     policy = load_policy(recipe.policy)
     chosen = synthesizer(recipe.synthesizer)
-    if recipe.rows is not None and not 1 <= recipe.rows <= MAX_ROWS:
-        raise RequestError(
-            f"The number of rows is not between 1 and {MAX_ROWS}.",
-            why="It is how many synthetic rows are drawn.",
-            fix="Leave it out for the published or measured number.",
-        )
+    if recipe.rows is not None:
+        check_rows(recipe.rows)
+    target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
     check_seed(recipe.seed)
     check_file(recipe.table, schema)
@@ -116,7 +129,18 @@ def place(recipe: Recipe) -> Order:
         synthesizer=chosen,
         plan=chosen.plan(schema, budget),
         design=design_for(schema.n_public.value),
+        target=target,
     )
+
+
+def check_rows(rows: int) -> None:
+    """Refuse a number of rows out of range. Raises RequestError."""
+    if not 1 <= rows <= MAX_ROWS:
+        raise RequestError(
+            f"The number of rows is not between 1 and {MAX_ROWS}.",
+            why="It is how many synthetic rows are drawn.",
+            fix="Leave it out for the published or measured number.",
+        )
 
 
 def check_target(out: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from api.display import OUT, grid
-from api.pipeline import Release
+from api.judging import Release
 from audits.finding import Finding, Outcome
 from audits.release.gate import Decision, Verdict
 from privacy.columns import LevelColumn

@@ -175,7 +175,7 @@ def parse_bound(kind: NumberKind, date_format: str, written: Any) -> float:
     if kind in (NumberKind.DATE, NumberKind.DATETIME):
         moment = dt.datetime.strptime(str(written), date_format)
         seconds = moment.replace(tzinfo=moment.tzinfo or dt.UTC).timestamp()
-        return math.floor(seconds / SECONDS_PER_DAY) if kind is NumberKind.DATE else seconds
+        return float(math.floor(seconds / SECONDS_PER_DAY)) if kind is NumberKind.DATE else seconds
     if isinstance(written, bool) or not isinstance(written, int | float | str):
         raise ValueError("a bound is a number")
     value = float(written)

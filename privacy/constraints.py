@@ -220,6 +220,13 @@ class Constraints:
         return (*found, *self.derived)
 
     @property
+    def changed(self) -> frozenset[str]:
+        """Columns that a repair may change, or that are derived."""
+        found = {rule.then.column for step in self.steps for rule in step.implications}
+        found |= {name for step in self.steps for rule in step.orders for name in (rule.low, rule.high)}
+        return frozenset(found | {rule.column for rule in (*self.derived, *self.maps)})
+
+    @property
     def words(self) -> tuple[str, ...]:
         """Every rule in words."""
         return tuple(rule.words for rule in (*self.rules, *self.maps))

@@ -225,9 +225,12 @@ class Ledger:
         return None if books is None else books.cap
 
     def attempts(self, population: str) -> int:
-        """How many releases were attempted: the charges that were opened."""
-        books = _books(self._entries(), population)
-        return 0 if books is None else sum(standing.opened for standing in books.standing)
+        """How many tables were put before the gate: opened charges, and further rows of a released model."""
+        entries = list(self._entries())
+        books = _books(entries, population)
+        opened = 0 if books is None else sum(standing.opened for standing in books.standing)
+        further = [e for e in entries if e.kind == "attempt" and e.body.get("population") == population]
+        return opened + len(further)
 
     def total(self, population: str) -> float:
         """Upper bound on the epsilon of all standing charges together, at the cap's delta."""

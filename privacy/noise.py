@@ -47,6 +47,8 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from scipy.special import ndtri
 
 from privacy.enclosure import WORD, Exact, exponential_enclosure, gumbel_enclosure, normal_enclosure
@@ -220,6 +222,15 @@ class NoiseSource:
 def system_noise() -> NoiseSource:
     """The operating system's cryptographic generator, read without a buffer, so that a fork shares nothing."""
     return NoiseSource(os.urandom, is_secret=True)
+
+
+def keyed_noise(key: bytes) -> NoiseSource:
+    """A stream that whoever has the key can draw again: for secret coins that must fall the same way twice.
+
+    ChaCha20 under a key of 32 bytes, which is used for one purpose and once. As secret as the key.
+    """
+    stream = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
+    return NoiseSource(lambda n: stream.update(bytes(n)), is_secret=True)
 
 
 def seeded_noise(seed: int) -> NoiseSource:

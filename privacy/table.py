@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,6 +154,12 @@ def make_table(schema: Schema, columns: Mapping[str, npt.NDArray[Any]]) -> Table
     """A table from coded columns, every row its own unit: what a generator emits."""
     n = len(next(iter(columns.values())))
     return Table(schema, dict(columns), {}, np.arange(n, dtype=np.int64))
+
+
+def stacked(tables: Sequence[Table]) -> Table:
+    """Tables of one schema below one another, every row its own unit: parts of a synthetic table."""
+    schema = tables[0].schema
+    return make_table(schema, {name: np.concatenate([t.columns[name] for t in tables]) for name in schema.names})
 
 
 def read_table(path: Path, schema: Schema, *, tally: Tally | None = None, progress: Progress | None = None) -> Table:

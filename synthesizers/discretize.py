@@ -22,6 +22,7 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from privacy.columns import Codes, Floats, LevelColumn, NumberColumn
+from privacy.conditions import Condition, LevelsAllowed, NumbersAllowed
 from privacy.schema import Schema
 from privacy.table import Table, make_table
 from synthesizers.domains import Histogram
@@ -69,6 +70,16 @@ class Attribute:
         values = table.numbers(self.column.name)
         bins = np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, self.size - 2)
         return np.where(np.isnan(values), self.size - 1, bins).astype(np.int32)
+
+    def can_meet(self, condition: Condition) -> npt.NDArray[np.bool_]:
+        """Which codes can stand for a value that meets a condition on the column, shape (size,)."""
+        if isinstance(self.column, LevelColumn) and isinstance(condition, LevelsAllowed):
+            return condition.allows(self.column.declared, self.column.other)
+        if self.edges is None or not isinstance(condition, NumbersAllowed):
+            raise TypeError(f"the condition is not one of '{self.column.name}'")
+        # Edges count as inside: a value may be rounded onto one.
+        overlaps = (self.edges[:-1] <= condition.maximum) & (self.edges[1:] >= condition.minimum)
+        return np.append(overlaps, condition.missing)
 
     def decode(self, codes: Codes, rng: Generator) -> npt.NDArray[np.int32] | Floats:
         """Codes or values of drawn codes. Within a bin values are spread evenly, by stratified draws."""

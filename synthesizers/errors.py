@@ -10,3 +10,17 @@ class PlanError(ReleaseError):
 
     code = "plan"
     title = "The request cannot be planned"
+
+
+class ArtefactError(ReleaseError):
+    """A model file is not one, or not one of this version."""
+
+    code = "model"
+    title = "The model was refused"
+
+
+class VanishingError(ReleaseError):
+    """Rows are asked for that the model has next to none of. Public: it follows from the model alone."""
+
+    code = "vanishing"
+    title = "There are no such rows"

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from numpy.random import Generator
 
+from privacy.conditions import Condition
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.schema import Budget, Schema
@@ -87,4 +88,11 @@ class Model(Protocol):
 
     def sample(self, n: int, rng: Generator) -> Table:
         """Draw n rows, coded by `schema`."""
+        ...
+
+    def narrowed(self, conditions: tuple[Condition, ...]) -> Model | None:
+        """A model whose rows that meet all conditions are distributed as this one's, and more frequent if it can.
+
+        None where no row can meet them.
+        """
         ...

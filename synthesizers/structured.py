@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
+from privacy.conditions import Condition
 from privacy.constraints import Constraints
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
@@ -99,3 +100,9 @@ class StructuredModel:
     def sample(self, n: int, rng: Generator) -> Table:
         """Draw n rows, each of which keeps every rule."""
         return self.constraints.complete(self.inner.sample(n, rng), self.schema)
+
+    def narrowed(self, conditions: tuple[Condition, ...]) -> StructuredModel | None:
+        """Narrowed by conditions on columns that leave as they were drawn; a repair may change any other."""
+        kept = tuple(c for c in conditions if c.column not in self.constraints.changed)
+        inner = self.inner.narrowed(kept)
+        return None if inner is None else StructuredModel(self.schema, self.constraints, inner)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,10 @@ if TYPE_CHECKING:
 PREDICATE_TYPE = "tablegate/release/v1"
 DATA_FILES = ("data/synthetic.csv", "data/synthetic.parquet")
 MANIFEST, PROVENANCE, PUBLIC_KEY = "MANIFEST.sha256", "provenance.dsse.json", "signing-key.pub.pem"
+MODEL, COINS = "model.tablegate", "coins.json"
+"""Files of the internal half that further rows of a released model are drawn and judged with."""
+INTERNAL_FILES = frozenset({"findings.json", "report.html", "timings.json", "decision.json", MODEL, COINS})
+"""Files the manifest of the internal half may list."""
 BUNDLE_DIGESTS, REVIEW_RECORD = "bundle-digest", "review.json"
 """Files of the internal half that a review adds to; its manifest does not list them."""
 
@@ -64,6 +68,7 @@ class Contents:
         charge: id of the ledger's charge; None where nothing was charged.
         ledger_head: place and digest of the ledger's last entry; None where nothing was charged.
         code_version: version of the program.
+        kept: further files for the internal half, by name.
     """
 
     schema: Schema
@@ -75,6 +80,7 @@ class Contents:
     charge: str | None
     ledger_head: tuple[int, str] | None
     code_version: str
+    kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +238,7 @@ def _internal_files(contents: Contents, waiting: Mapping[str, bytes], token: str
         "report.html": render_report(contents.scorecard, contents.timings).encode(),
         "timings.json": rfc8785.dumps(dict(contents.timings)),
         "decision.json": rfc8785.dumps(decision),
+        **contents.kept,
     }
     files[MANIFEST] = manifest({name: sha256(content) for name, content in files.items()})
     return files

@@ -23,6 +23,7 @@ from audits.errors import BundleError
 from audits.release.bundle import (
     BUNDLE_DIGESTS,
     DATA_FILES,
+    INTERNAL_FILES,
     MANIFEST,
     PROVENANCE,
     REVIEW_RECORD,
@@ -83,7 +84,7 @@ def review(
     with locked(internal):  # two reviewers at once: the second finds a decision
         restore(bundle)
         predicate = _under_review(bundle, key)
-        decision = _internal_decision(internal, predicate)
+        decision = json.loads(internal_files(bundle, predicate)["decision.json"])
         return _carry_out(bundle, predicate, decision, approve, (reviewer, role, reason, time), quarantine, key)
 
 
@@ -141,22 +142,22 @@ def _under_review(bundle: Path, key: SigningKey) -> dict[str, Any]:
     return predicate
 
 
-def _internal_decision(folder: Path, predicate: Mapping[str, Any]) -> dict[str, Any]:
-    """The decision in the internal half that belongs to a bundle. Raises BundleError."""
+def internal_files(bundle: Path, predicate: Mapping[str, Any]) -> dict[str, bytes]:
+    """The sealed files of the internal half that belongs to a bundle, by name. Raises BundleError."""
+    folder = internal_half(bundle)
     try:
         content = (folder / MANIFEST).read_bytes()
         names = [line.split("  ", 1)[1] for line in content.decode().splitlines()]
-        known = {"findings.json", "report.html", "timings.json", "decision.json"}
-        digests = {name: sha256((folder / name).read_bytes()) for name in names if name in known}
+        files = {name: (folder / name).read_bytes() for name in names if name in INTERNAL_FILES}
+        digests = {name: sha256(one) for name, one in files.items()}
         if sha256(content) != predicate["internal_manifest"] or manifest(digests) != content:
             raise ValueError("another internal half")
-        decision: dict[str, Any] = json.loads((folder / "decision.json").read_bytes())
     except (OSError, ValueError, IndexError) as error:
         raise _refused(
             f"'{folder.name}' is not the internal half this bundle was sealed with.",
-            "Put the internal half back beside the bundle: a review reads it.",
+            "Put the internal half back beside the bundle, unchanged.",
         ) from error
-    return decision
+    return files
 
 
 def _reseal(

@@ -66,6 +66,7 @@ def build(
     expected_error: Mapping[tuple[str, ...], float],
     certificate: Certificate | None,
     reproducibility: Mapping[str, str],
+    reweighted: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The whole tree, internal parts included.
 
@@ -80,6 +81,7 @@ def build(
         expected_error: error bound of measured marginals from their noise alone, total variation, by clique.
         certificate: the generator's empirical certificate, if there is one.
         reproducibility: versions, digests and the seed of streams that protect nobody, as texts.
+        reweighted: how the rows differ from a plain draw, in words; empty where they do not.
 
     Raises:
         ValueError: a number has no audience.
@@ -96,6 +98,8 @@ def build(
             policy={"name": policy.name, "tier": policy.tier, "digest": policy.digest},
             verdict=str(decision.verdict),
             released=released,
+            reweighted=list(reweighted),
+            rules=list(schema.constraints.words) if schema.constraints else [],
         ),
         "review": None,
         "statement": None if statement is None else _tag(Audience.PUBLIC, **statement.to_json()),

@@ -35,11 +35,11 @@ from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.domain import Clique, Domain, marginal
 from synthesizers.marginal.estimation import MarkovRandomField, estimate
-from synthesizers.marginal.junction_tree import junction_tree
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
 from synthesizers.marginal.sampling import sample_codes
+from synthesizers.marginal.triangulation import n_cells
 from synthesizers.protocol import Estimate, Progress
 from synthesizers.size import estimate_rounds
 
@@ -233,7 +233,7 @@ class AIMPlan:
             clique
             for clique in offered
             if any(set(clique) <= set(home) for home in model.tree.cliques)
-            or (domain.n_cells(clique) <= limit and junction_tree(domain, [*measured, clique]).n_cells <= limit)
+            or (domain.n_cells(clique) <= limit and n_cells(domain, [*measured, clique]) <= limit)
         ]
         # A pair the tree holds is never refused, and before the first round every pair is small enough.
         return fitting or [min(weights, key=domain.n_cells)]

@@ -1,6 +1,6 @@
 """From measured cliques to a junction tree: triangulation, maximal cliques, an order for messages.
 
-Source: Koller & Friedman 2009, chapter 10. Triangulation and maximal cliques are networkx's.
+Source: Koller & Friedman 2009, chapter 10. The spanning tree is networkx's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import networkx as nx
 
 from synthesizers.marginal.domain import Clique, Domain
+from synthesizers.marginal.triangulation import maximal_cliques
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +54,7 @@ class JunctionTree:
 
 def junction_tree(domain: Domain, cliques: Iterable[Clique]) -> JunctionTree:
     """A junction tree whose cliques cover the given ones and every attribute of the domain."""
-    graph: Any = nx.Graph()
-    graph.add_nodes_from(domain.sizes)
-    for clique in cliques:
-        graph.add_edges_from(combinations(clique, 2))
-    chordal, _ = nx.complete_to_chordal_graph(graph)
-    maximal = sorted(domain.clique(c) for c in nx.chordal_graph_cliques(chordal))
+    maximal = sorted(maximal_cliques(domain, cliques))
     weights: Any = nx.Graph()
     weights.add_nodes_from(maximal)
     weights.add_weighted_edges_from((a, b, len(set(a) & set(b))) for a, b in combinations(maximal, 2))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 from numpy.random import Generator
 
+from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
 from synthesizers.discretize import Attribute, Merged, decode_table
+from synthesizers.marginal.conditioning import weighted
 from synthesizers.marginal.estimation import MarkovRandomField
 from synthesizers.marginal.sampling import sample_codes
 
@@ -42,3 +45,22 @@ class MarginalModel:
         cells = sample_codes(self.random_field, n, rng)
         codes = {name: self.merged[name].expand(cells[name], rng) for name in cells}
         return decode_table(self.schema, self.attributes, codes, rng)
+
+    def narrowed(self, conditions: tuple[Condition, ...]) -> MarginalModel | None:
+        """The model given that every condition's column holds a code that can meet it; None where none can."""
+        merged, field = dict(self.merged), self.random_field
+        for attribute in self.attributes:
+            name = attribute.column.name
+            met = [attribute.can_meet(c) for c in conditions if c.column == name]
+            if not met:
+                continue
+            old = merged[name]
+            share = old.share * np.logical_and.reduce(met)
+            weight = np.bincount(old.cell_of, share, minlength=old.n_cells).astype(np.float64)
+            narrower = weighted(field, name, weight)
+            if narrower is None:
+                return None
+            field = narrower
+            within = np.divide(share, weight[old.cell_of], out=old.share.copy(), where=weight[old.cell_of] > 0)
+            merged[name] = replace(old, share=within)
+        return replace(self, merged=merged, random_field=field)

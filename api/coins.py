@@ -1,0 +1,44 @@
+"""The secret coins of one release: which rows of a person are kept, and which units train, control or stand by.
+
+They fall again the same way for whoever holds their key, so that further rows of a model can be held against the very
+rows it was not fitted to. The key stays in the internal half. With the table it tells who trained, without it nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from audits.assignment import Design, Parts, assign
+from privacy.noise import NoiseSource, keyed_noise
+from privacy.table import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Coins:
+    """A key of 32 bytes, used once."""
+
+    key: bytes
+
+    def parts(self, table: Table, design: Design) -> Parts:
+        """Bound every person's rows and assign every unit: the same parts for the same rows in the same order."""
+        noise = keyed_noise(self.key)
+        return assign(table.bounded(noise), design, noise)
+
+    def to_bytes(self, table: Path) -> bytes:
+        """The coins, and the file they were thrown for: by its place and its digest."""
+        written = {"key": self.key.hex(), "table": str(table.absolute()), "sha256": file_digest(table)}
+        return json.dumps(written, sort_keys=True).encode()
+
+
+def fresh_coins(noise: NoiseSource) -> Coins:
+    """Coins nobody can know."""
+    return Coins(noise.words(4).tobytes())
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

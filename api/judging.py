@@ -1,0 +1,164 @@
+"""A table that may leave, with everything it is judged by: audited, judged and sealed.
+
+The same steps for a release and for further rows of a released model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.random import Generator
+
+from api.home import Home
+from api.steps import Steps
+from api.streams import Streams
+from audits.assignment import Design, Parts
+from audits.evidence import Evidence
+from audits.finding import Outcome
+from audits.registry import STANDARD
+from audits.release.bundle import Bundle, Contents, seal
+from audits.release.certificate import code_digest, load_certificate
+from audits.release.gate import Decision, decide
+from audits.release.policy import Policy
+from audits.release.scorecard import build
+from audits.release.signing import SigningKey
+from audits.suite import run_suite
+from privacy.ledger import Charge
+from privacy.recompute import recompute_in_fresh_process
+from privacy.schema import Schema
+from privacy.statement import PrivacyStatement
+from privacy.table import Table
+from synthesizers.conditioning import Weights, thinned
+from synthesizers.protocol import Model
+from synthesizers.registry import sources_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """What may leave, and what it is judged by.
+
+    Attributes:
+        synthetic: the rows.
+        model: what they were drawn from.
+        weights: how they were asked for.
+        reweighted: the same in words; empty for a plain draw.
+        parts: the real rows, as they were assigned before the model was fitted.
+        design: the probabilities they were assigned with.
+        schema: the schema as declared.
+        statement: the promise the model was made under.
+        policy: what is asked of the table.
+        kept: further files for the internal half.
+        seed: of the streams that protect nobody.
+        out: where the bundle goes.
+    """
+
+    synthetic: Table
+    model: Model
+    weights: Weights
+    reweighted: tuple[str, ...]
+    parts: Parts
+    design: Design
+    schema: Schema
+    statement: PrivacyStatement
+    policy: Policy
+    kept: Mapping[str, bytes]
+    seed: int
+    out: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What came of a request."""
+
+    bundle: Bundle
+    decision: Decision
+    statement: PrivacyStatement
+    outcomes: tuple[Outcome, ...]
+
+
+def judge(candidate: Candidate, home: Home, charge: Charge, key: SigningKey, steps: Steps) -> Release:
+    """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""
+    streams = Streams(candidate.seed)
+    evidence = evidence_of(candidate, streams["thinning"])
+    outcomes = run_suite(STANDARD, evidence, streams, lambda title: steps(f"audit: {title}"))
+
+    steps("judging")
+    statement, policy = candidate.statement, candidate.policy
+    certificate = load_certificate(statement.synthesizer)
+    digest = code_digest(sources_of(statement.synthesizer))
+    faults = recompute_in_fresh_process(statement.to_json())
+    decision = decide(outcomes, policy, statement, faults, certificate, digest)
+
+    steps("sealing the bundle")
+    scorecard = build(
+        schema=candidate.model.schema,
+        statement=statement,
+        design=candidate.design,
+        policy=policy,
+        outcomes=outcomes,
+        decision=decision,
+        synthetic=candidate.synthetic,
+        expected_error=candidate.model.expected_error,
+        certificate=certificate,
+        reproducibility=_reproducibility(candidate, digest),
+        reweighted=candidate.reweighted,
+    )
+    contents = Contents(
+        schema=candidate.schema,
+        statement=statement.to_json(),
+        policy=policy,
+        decision=decision,
+        scorecard=scorecard,
+        timings=steps.seconds,
+        charge=charge.id,
+        ledger_head=home.ledger.head(),
+        code_version=version("tablegate"),
+        kept=candidate.kept,
+    )
+    bundle = seal(candidate.out, contents, synthetic=candidate.synthetic, key=key, quarantine=home.quarantine)
+    home.ledger.record(charge, "verdict", {"verdict": str(decision.verdict), "bundle": bundle.digest})
+    return Release(bundle=bundle, decision=decision, statement=statement, outcomes=outcomes)
+
+
+def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
+    """The real rows as the audits see them.
+
+    A reweighted table is held against real rows reweighted alike: each row is kept by a coin whose probability follows
+    from public figures and from the row alone. Kept rows are then independent draws of the reweighted population, so
+    that every interval means what it says; there are fewer of them, and an audit that has too few says so.
+    """
+    schema = candidate.model.schema
+    train, control, reference = (
+        table.conform(schema) for table in (candidate.parts.train, candidate.parts.control, candidate.parts.reference)
+    )
+    pooled = candidate.parts.pooled
+    if candidate.reweighted:
+        kept = thinned(train, candidate.weights, rng)
+        train, pooled = train.select(kept), pooled[kept]
+        control = control.select(thinned(control, candidate.weights, rng))
+        reference = reference.select(thinned(reference, candidate.weights, rng))
+    return Evidence(
+        schema=schema,
+        train=train,
+        pooled=np.asarray(pooled, dtype=np.bool_),
+        control=control,
+        reference=reference,
+        synthetic=candidate.synthetic,
+        expected_error=candidate.model.expected_error,
+    )
+
+
+def _reproducibility(candidate: Candidate, digest: str) -> dict[str, str]:
+    """Versions, digests and the seed that protects nobody."""
+    packages = ("tablegate", "dp-accounting", "numpy", "scipy", "pandas", "scikit-learn")
+    return {
+        **{f"version of {name}": version(name) for name in packages},
+        "seed of sampling and audits": str(candidate.seed),
+        "generator sources": digest,
+        "schema": candidate.schema.digest,
+        "policy": candidate.policy.digest,
+    }
