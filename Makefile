@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench certify clean
+.PHONY: demo test check format bench certify oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -29,6 +29,12 @@ bench: $(READY)
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1500 --store
+
+# JAX is large and stays out of the development environment; tests read the answers that are checked in.
+oracles:
+	$(PYTHON) -m venv .venv-oracles
+	.venv-oracles/bin/python -m pip install --quiet --constraint constraints.txt mbi==2.0.0
+	.venv-oracles/bin/python tests/oracles/fit_by_mbi.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
+from scipy.special import log_softmax
 
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
@@ -83,9 +84,38 @@ def log_likelihood_ratio(with_unit: Transcript, without: Transcript) -> float:
     return total
 
 
+def kullback_leibler(ran: Transcript, other: Transcript) -> float:
+    """Divergence of what each question's answer told, given the answers before it, summed over aligned transcripts.
+
+    Its mean over runs of P, `other` being their replay on Q, is KL(P || Q) of the whole transcript by the chain rule
+    (Cover & Thomas 2006, theorem 2.5.3). It is of the mechanisms as declared and looks at no answer but through the
+    questions it led to; the Gaussian is taken before it is rounded, which can only overstate.
+
+    Returns:
+        In nats, at least 0. A rho-zCDP mechanism allows rho at most on average (Bun & Steinke 2016, definition 1.1).
+
+    Raises:
+        TypeError: no divergence is written for a mechanism.
+    """
+    return sum(_divergence(a.mechanism, a.value, b.value) for a, b in zip(ran.passages, other.passages, strict=True))
+
+
 def differences(with_unit: Transcript, without: Transcript) -> Sequence[tuple[Mechanism[Any], Integers]]:
     """The change of every private value, with the mechanism that declares how large it may be."""
     return [(a.mechanism, a.value - b.value) for a, b in zip(with_unit.passages, without.passages, strict=True)]
+
+
+def _divergence(mechanism: Mechanism[Any], ran: Integers, other: Integers) -> float:
+    """KL divergence of the answer on one value from the answer on another."""
+    match mechanism:
+        case GaussianMechanism(stddev=stddev):
+            return float((((ran - other) / stddev) ** 2).sum() / 2)
+        case ExponentialMechanism(sensitivity=sensitivity, epsilon=epsilon):
+            rate = epsilon / (2 * sensitivity)
+            here, there = log_softmax(rate * ran), log_softmax(rate * other)
+            return float((np.exp(here) * (here - there)).sum())
+        case _:
+            raise TypeError("no divergence is written for this mechanism")
 
 
 def _log_density(passage: Passage) -> float:
@@ -96,8 +126,7 @@ def _log_density(passage: Passage) -> float:
             noisy = float(-((off / stddev) ** 2 / 2 + np.log(stddev * np.sqrt(2 * np.pi))).sum())
             exact = not off.any()
         case ExponentialMechanism(sensitivity=sensitivity, epsilon=epsilon):
-            logits = passage.value * (epsilon / (2 * sensitivity))
-            noisy = float(logits[passage.answer] - np.logaddexp.reduce(logits))
+            noisy = float(log_softmax(passage.value * (epsilon / (2 * sensitivity)))[passage.answer])
             exact = bool(passage.value[passage.answer] == passage.value.max())
         case _:
             raise TypeError("no density is written for this mechanism")

@@ -32,6 +32,11 @@ class Certificate:
         confidence: of the lower bound, in (0, 1).
         runs_per_side: runs with, and runs without, the differing unit.
         ceiling: the lower bound a perfect attack would have reached in that many runs.
+        mu_allowed: Gaussian trade-off parameter (Dong, Roth & Su 2022) that epsilon and delta allow.
+        mu_charged: the one that the charged events allow: sqrt(2 rho) of their zCDP. Below `mu_allowed` where epsilon
+            was computed from Rényi curves.
+        mu_realised: the one that the mechanisms as declared had on these neighbours, from their divergence.
+        mu_found, mu_error: the one the attack showed, and its standard error.
         statistic: what was looked at.
     """
 
@@ -43,6 +48,11 @@ class Certificate:
     confidence: float
     runs_per_side: int
     ceiling: float
+    mu_allowed: float
+    mu_charged: float
+    mu_realised: float
+    mu_found: float
+    mu_error: float
     statistic: str
 
 

@@ -156,6 +156,11 @@ def certificate() -> Certificate:
         confidence=0.95,
         runs_per_side=1_000,
         ceiling=5.6,
+        mu_allowed=0.53,
+        mu_charged=0.45,
+        mu_realised=0.43,
+        mu_found=0.44,
+        mu_error=0.04,
         statistic="noisy count of the target's cell",
     )
 
