@@ -19,6 +19,9 @@ from privacy.schema_file import load_schema
 from privacy.table import read_table
 from synthesizers.registry import synthesizer
 
+BLOCK_ROWS = 500_000
+"""Rows drawn and written at a time."""
+
 
 def main() -> None:
     """Plan, read, fit, sample and write, without audits."""
@@ -33,9 +36,15 @@ def main() -> None:
     streams = Streams(0)
     noise = system_noise()
     model = plan.fit(table.bounded(noise), PrivacyFilter(plan.cost, noise), streams["fit"], lambda _: steps("fit"))
+    del table
     steps("sample and write")
-    drawn = model.sample(max(1, round(model.n_rows_estimate)), streams["sample"])
-    Path(out).write_bytes(drawn.csv())
+    left, stream = max(1, round(model.n_rows_estimate)), streams["sample"]
+    with Path(out).open("wb") as file:
+        file.write(model.sample(0, stream).csv())  # the header
+        while left > 0:
+            drawn = model.sample(min(left, BLOCK_ROWS), stream).csv()
+            file.write(drawn[drawn.index(b"\n") + 1 :])
+            left -= BLOCK_ROWS
     print(json.dumps({"steps": steps.seconds, "estimate": plan.estimate.seconds}))
 
 

@@ -220,6 +220,11 @@ class Constraints:
         return (*found, *self.derived)
 
     @property
+    def derived_names(self) -> frozenset[str]:
+        """Columns that are worked out and never modelled."""
+        return frozenset(rule.column for rule in self.derived)
+
+    @property
     def changed(self) -> frozenset[str]:
         """Columns that a repair may change, or that are derived."""
         found = {rule.then.column for step in self.steps for rule in step.implications}
@@ -233,8 +238,7 @@ class Constraints:
 
     def modelled(self, schema: Schema) -> Schema:
         """The schema without the columns that are derived."""
-        derived = {rule.column for rule in self.derived}
-        return replace(schema, columns=tuple(c for c in schema.columns if c.name not in derived))
+        return replace(schema, columns=tuple(c for c in schema.columns if c.name not in self.derived_names))
 
     def completed(self, schema: Schema, bought: Schema) -> Schema:
         """A schema with the domains that were bought for the modelled columns; a copy has the domain of its source."""

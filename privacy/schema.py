@@ -53,6 +53,7 @@ class Schema:
         digest: SHA-256 of the parsed file in canonical JSON.
         document: the parsed file.
         constraints: rules every released row keeps; None where the file has none.
+        workload: weight of every marginal of two or three columns that is asked for; None to leave it to the generator.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Schema:
     digest: str
     document: Mapping[str, Any]
     constraints: Constraints | None = None
+    workload: Mapping[tuple[str, ...], int] | None = None
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

@@ -2,10 +2,10 @@
 
 The file is a Frictionless Table Schema (YAML or JSON) with extension keys. A field carries `source` (`public`,
 `measured` or `observed`), `cite`, `role`, `sensitive`, `max_levels` and `other`; one object `privacy` carries the
-population, the unit, the adjacency, a public row count or none, the cap, and the rules every row keeps
-(`privacy.constraint_file`). `source` and `cite` may be one word for the field, or a mapping per bound (`minimum`,
-`maximum`). Unquoted words of a YAML file are read as JSON would read them: only `true`, `false`, `null` and JSON
-numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
+population, the unit, the adjacency, a public row count or none, the cap, the rules every row keeps
+(`privacy.constraint_file`) and the marginals that matter (`privacy.workload_file`). `source` and `cite` may be one word
+for the field, or a mapping per bound (`minimum`, `maximum`). Unquoted words of a YAML file are read as JSON would read
+them: only `true`, `false`, `null` and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from privacy.constraint_file import parse_constraints
 from privacy.errors import SchemaError
 from privacy.schema import Budget, PublicCount, Schema, level_text, quoted
 from privacy.unit import Adjacency, PrivacyUnit
+from privacy.workload_file import parse_workload
 
 MAX_LEVELS = 10_000
 """Hard cap on a category list, public or measured: beyond it a marginal is noise and a tree of pairs fills memory."""
@@ -135,8 +136,11 @@ def parse_schema(document: Any, *, name: str = "table") -> Schema:
         digest=digest,
         document=document,
     )
-    if "constraints" in document["privacy"]:
-        return replace(schema, constraints=parse_constraints(schema, document["privacy"]["constraints"]))
+    privacy = document["privacy"]
+    if "constraints" in privacy:
+        schema = replace(schema, constraints=parse_constraints(schema, privacy["constraints"]))
+    if "workload" in privacy:
+        schema = replace(schema, workload=parse_workload(schema, privacy["workload"]))
     return schema
 
 
@@ -319,7 +323,11 @@ def _privacy(
 ) -> tuple[PrivacyUnit, str, PublicCount, Budget | None, Mapping[str, Mapping[str, Any]]]:
     if not isinstance(section, Mapping):
         raise _bad("It has no `privacy` object.", "Write population, unit, adjacency, n_public and cap.")
-    _only(section, {"population", "unit", "adjacency", "n_public", "cap", "drafted", "constraints"}, "`privacy`")
+    _only(
+        section,
+        {"population", "unit", "adjacency", "n_public", "cap", "drafted", "constraints", "workload"},
+        "`privacy`",
+    )
     population = section.get("population")
     if not isinstance(population, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", population):
         raise _bad(

@@ -58,7 +58,8 @@ class Table:
 
     Attributes:
         schema: the public description the columns are coded by.
-        columns: int32 codes, shape (n,), of a `LevelColumn`; float64 values with NaN for missing of a `NumberColumn`.
+        columns: codes, shape (n,), of a `LevelColumn`, in the narrowest unsigned integers where the table was read from
+            a file; float64 values with NaN for missing of a `NumberColumn`.
         vocabularies: private texts behind the codes of columns whose categories have not been bought.
         units: unit number of every row, shape (n,); rows with one number belong to one person.
     """
@@ -73,7 +74,7 @@ class Table:
 
     def codes(self, name: str) -> Codes:
         """Codes of a column with levels, shape (n,)."""
-        codes: Codes = self.columns[name]
+        codes: Codes = self.columns[name].astype(np.int32, copy=False)
         return codes
 
     def numbers(self, name: str) -> Floats:
@@ -97,20 +98,25 @@ class Table:
 
     def conform(self, schema: Schema) -> Table:
         """The same rows coded by a schema whose domains have since been bought: recoded, clamped, never refused."""
-        columns: dict[str, npt.NDArray[Any]] = {}
-        vocabularies = dict(self.vocabularies)
-        for column in schema.columns:
-            values = self.columns[column.name]
-            if isinstance(column, NumberColumn):
-                columns[column.name] = column.clamp(values)
-            elif column.name in vocabularies and column.levels is not None:
-                words = [*vocabularies.pop(column.name), column.other, column.missing[0]]
-                recode = column.encode(np.array(words, dtype=object))
-                recode[-2:] = len(column.levels), len(column.levels) + 1
-                columns[column.name] = recode[values]
-            else:
-                columns[column.name] = values
+        columns = {column.name: self.conformed(column) for column in schema.columns}
+        bought = {
+            column.name for column in schema.columns if isinstance(column, LevelColumn) and column.levels is not None
+        }
+        vocabularies = {name: words for name, words in self.vocabularies.items() if name not in bought}
         return Table(schema, columns, vocabularies, self.units)
+
+    def conformed(self, column: Column) -> npt.NDArray[Any]:
+        """One column, coded by what has since been bought of it, shape (n,)."""
+        values = self.columns[column.name]
+        if isinstance(column, NumberColumn):
+            return column.clamp(values)
+        if column.name not in self.vocabularies or column.levels is None:
+            return values
+        words = [*self.vocabularies[column.name], column.other, column.missing[0]]
+        recode = column.encode(np.array(words, dtype=object))
+        recode[-2:] = len(column.levels), len(column.levels) + 1
+        recoded: npt.NDArray[np.integer] = recode.astype(np.min_scalar_type(column.n_codes))[values]
+        return recoded
 
     def bounded(self, noise: NoiseSource) -> Table:
         """At most `max_rows` rows of every unit, chosen by that unit's own secret coins."""
@@ -195,13 +201,36 @@ def read_table(path: Path, schema: Schema, *, tally: Tally | None = None, progre
     )
 
 
+class _Column:
+    """Values of one column as they come in. Grows by doubling: many small arrays would leave memory in shreds."""
+
+    def __init__(self, dtype: npt.DTypeLike) -> None:
+        self.held: npt.NDArray[Any] = np.empty(1 << 16, dtype=dtype)
+        self.n = 0
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Append values."""
+        end = self.n + len(values)
+        if end > len(self.held):
+            larger = np.empty(max(end, 2 * len(self.held)), dtype=self.held.dtype)
+            larger[: self.n] = self.held[: self.n]
+            self.held = larger
+        self.held[self.n : end] = values
+        self.n = end
+
+    @property
+    def values(self) -> npt.NDArray[Any]:
+        """What has come in."""
+        return self.held[: self.n]
+
+
 class _LevelReader:
     """Grows the codes of one column with levels; the vocabulary too, while the list has not been bought."""
 
     def __init__(self, column: LevelColumn) -> None:
         self.column = column
         self.words: dict[str, int] = {}
-        self.chunks: list[Codes] = []
+        self.codes = _Column(np.int32 if column.levels is None else np.min_scalar_type(column.n_codes))
 
     def add(self, texts: Texts, keep: npt.NDArray[np.bool_] | None, tally: Tally | None) -> None:
         texts = np.asarray(texts, dtype=object)
@@ -212,16 +241,19 @@ class _LevelReader:
             # While the vocabulary grows, OTHER is -2 and missing -1: their final codes are not known yet.
             missing = dict.fromkeys((*self.column.missing, ""), -1)
             codes = np.fromiter((missing.get(t, 0) or self._word(t) for t in texts), np.int32, len(texts))
-        self.chunks.append(codes)
+        self.codes.add(codes)
         if tally is not None and self.column.levels is not None:
             tally.add(self.column.name, "outside the list: OTHER", int((codes == len(self.column.levels)).sum()))
 
     def _word(self, text: str) -> int:
         return self.words.setdefault(text, len(self.words)) if len(text) <= MAX_LEVEL_LENGTH else -2
 
-    def values(self) -> Codes:
-        codes = np.concatenate(self.chunks) if self.chunks else np.zeros(0, np.int32)
-        return codes if self.column.levels is not None else np.where(codes < 0, codes + len(self.words) + 2, codes)
+    def values(self) -> npt.NDArray[np.integer]:
+        codes = self.codes.values
+        if self.column.levels is not None:
+            return codes
+        n_codes = len(self.words) + 2
+        return np.where(codes < 0, codes + n_codes, codes).astype(np.min_scalar_type(n_codes))
 
 
 class _NumberReader:
@@ -229,7 +261,7 @@ class _NumberReader:
 
     def __init__(self, column: NumberColumn) -> None:
         self.column = column
-        self.chunks: list[Floats] = []
+        self.numbers = _Column(np.float64)
         numbers = pd.to_numeric(pd.Series(column.missing, dtype=object), errors="coerce").to_numpy(np.float64)
         self.sentinels = numbers if column.kind in (NumberKind.INTEGER, NumberKind.NUMBER) else numbers[:0]
 
@@ -238,7 +270,7 @@ class _NumberReader:
         values = cells if cells.dtype == np.float64 else self._parse(cells)
         values = np.where(np.isfinite(values) & ~np.isin(values, self.sentinels), values, np.nan)
         clamped = self.column.clamp(values)
-        self.chunks.append(clamped)
+        self.numbers.add(clamped)
         if tally is not None:
             blank = {*self.column.missing, ""}
             n_blank = sum(t in blank for t in cells) if cells.dtype == object else 0
@@ -259,7 +291,7 @@ class _NumberReader:
         return np.floor(values / SECONDS_PER_DAY) if self.column.kind is NumberKind.DATE else values
 
     def values(self) -> Floats:
-        return np.concatenate(self.chunks) if self.chunks else np.zeros(0)
+        return self.numbers.values
 
 
 class _UnitReader:
@@ -267,23 +299,23 @@ class _UnitReader:
 
     def __init__(self) -> None:
         self.numbers: dict[str, int] = {}
-        self.chunks: list[npt.NDArray[np.int64]] = []
+        self.units = _Column(np.int64)
         self.dropped = 0
 
     def add(self, cells: Any, schema: Schema) -> npt.NDArray[np.bool_] | None:
         if schema.unit.field is None:
-            self.chunks.append(np.asarray(cells, dtype=np.int64))
+            self.units.add(np.asarray(cells, dtype=np.int64))
             return None
         missing = {cell_text(token) for token in schema.document.get("missingValues", [])} | {""}
         texts = [cell_text(cell) for cell in cells]
         keep = np.fromiter((t not in missing for t in texts), bool, len(texts))
         kept = (self.numbers.setdefault(t, len(self.numbers)) for t in texts if t not in missing)
-        self.chunks.append(np.fromiter(kept, np.int64, int(keep.sum())))
+        self.units.add(np.fromiter(kept, np.int64, int(keep.sum())))
         self.dropped += int((~keep).sum())
         return keep
 
     def values(self) -> npt.NDArray[np.int64]:
-        return np.concatenate(self.chunks) if self.chunks else np.zeros(0, np.int64)
+        return self.units.values
 
 
 def _arrow(column: Column, values: npt.NDArray[Any]) -> Any:

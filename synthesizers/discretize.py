@@ -16,6 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,11 +64,10 @@ class Attribute:
         """Codes before the special ones: OTHER and missing of levels, missing of numbers."""
         return self.size - (1 if self.edges is not None else 2)
 
-    def encode(self, table: Table) -> Codes:
-        """Codes of a table's column, shape (n,)."""
+    def encode(self, values: npt.NDArray[Any]) -> npt.NDArray[np.integer]:
+        """Codes of a conformed column, codes or numbers, shape (n,)."""
         if self.edges is None:
-            return table.codes(self.column.name)
-        values = table.numbers(self.column.name)
+            return values
         bins = np.clip(np.searchsorted(self.edges, values, side="right") - 1, 0, self.size - 2)
         return np.where(np.isnan(values), self.size - 1, bins).astype(np.int32)
 

@@ -3,13 +3,13 @@
 Each round scores every candidate of the workload by how far its counts are from the model's, in L1, less what noise
 alone would add; selects one by the exponential mechanism; measures it; and refits the model from where it was. Rounds
 start small. When a round moves the model by no more than its noise, the following rounds get four times its rho, and
-what is left at the end goes into the last one. A candidate must keep the junction tree within a public number of cells
+what is left at the end goes into the last one. A candidate must keep the junction tree within a public number of bytes
 that grows as the budget is used.
 
 Source: McKenna, Mullins, Sheldon & Miklau 2022, "AIM: an adaptive and iterative mechanism for differentially private
 synthetic data", algorithms 2 and 3, and equation 1 for the score. Differences: candidates are scored against rows drawn
-from the model, so that all of them cost one pass; columns are merged into cells first; pairs with a declared target
-weigh double, and triples are offered where they hold it.
+from the model, so that all of them cost one pass; columns are merged into cells first; unless the schema has a workload
+of its own, pairs with a declared target weigh double, and triples are offered where they hold it.
 
 Adding or removing a unit with k rows changes every score by at most k times the largest weight.
 """
@@ -49,6 +49,8 @@ SELECTION_SHARE = 0.1
 GROWTH = 4.0
 """Factor on a round's rho when a round has taught nothing (doubled epsilon, halved noise)."""
 
+CELL_BYTES = 8
+
 L1_OF_NOISE = math.sqrt(2 / math.pi)
 """Expected absolute value of a standard normal draw."""
 
@@ -66,7 +68,7 @@ class AIM:
         triple_columns: width up to which triples are in the workload.
         n_cells: cells a column is merged into.
         target_weight: weight of pairs with the target; everything else weighs 1.
-        model_cells: cells the junction tree may have.
+        model_bytes: memory the marginals of the junction tree may take, eight bytes a cell.
         scored_rows: rows drawn from the model to score candidates, at most; four times the table where that is less.
         round_steps: steps of descent after a round; the last fit takes as many as it needs.
     """
@@ -79,7 +81,7 @@ class AIM:
     triple_columns: int = 20
     n_cells: int = 24
     target_weight: int = 2
-    model_cells: int = 60_000
+    model_bytes: int = 480_000
     scored_rows: int = 100_000
     round_steps: int = 60
     name: str = "aim"
@@ -139,7 +141,7 @@ class AIMPlan:
             n_rounds=self.n_rounds,
             n_candidates=self.method.max_candidates,
             scored_rows=self.method.scored_rows,
-            model_cells=self.method.model_cells,
+            model_cells=self.method.model_bytes // CELL_BYTES,
             round_steps=self.method.round_steps,
         )
 
@@ -228,7 +230,7 @@ class AIMPlan:
         if len(offered) > self.method.max_candidates:
             offered = [offered[i] for i in rng.choice(len(offered), self.method.max_candidates, replace=False)]
         measured = {m.clique for m in measurements if len(m.clique) > 1}
-        limit = max(used, 0.25) * self.method.model_cells
+        limit = max(used, 0.25) * self.method.model_bytes / CELL_BYTES
         fitting = [
             clique
             for clique in offered
@@ -258,7 +260,12 @@ def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
 
 
 def workload(found: OneWays, target_weight: int, triple_columns: int) -> dict[Clique, int]:
-    """Weight of every candidate: all pairs; and in tables of few columns all triples, with the target where one is."""
+    """Weight of every candidate: those the schema asks for; else all pairs, and triples with the target or all of them.
+
+    Pairs with the target weigh more; triples are offered in tables of few columns.
+    """
+    if found.schema.workload is not None:
+        return dict(found.schema.workload)
     target = found.schema.target.name if found.schema.target else None
     weights: dict[Clique, int] = {
         pair: target_weight if target in pair else 1 for pair in combinations(found.domain.sizes, 2)

@@ -15,6 +15,9 @@ from privacy.columns import Floats
 Clique: TypeAlias = tuple[str, ...]
 """Attributes in domain order."""
 
+BLOCK_ROWS = 1 << 18
+"""Rows counted at a time, so that what is counted with stays in cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Domain:
@@ -39,10 +42,13 @@ class Domain:
 def marginal(domain: Domain, codes: Mapping[str, npt.NDArray[np.integer]], clique: Clique) -> npt.NDArray[np.int64]:
     """Exact counts on a clique, shape `domain.shape(clique)`. Private when the codes are."""
     shape = domain.shape(clique)
-    flat = np.zeros(len(codes[clique[0]]), dtype=np.int64)
-    for name, size in zip(clique, shape, strict=True):
-        flat = flat * size + codes[name]
-    return np.bincount(flat, minlength=math.prod(shape)).reshape(shape).astype(np.int64)
+    counts = np.zeros(math.prod(shape), dtype=np.int64)
+    for start in range(0, len(codes[clique[0]]), BLOCK_ROWS):
+        flat = np.zeros(1, dtype=np.int64)
+        for name, size in zip(clique, shape, strict=True):
+            flat = flat * size + codes[name][start : start + BLOCK_ROWS]
+        counts += np.bincount(flat, minlength=len(counts))
+    return counts.reshape(shape)
 
 
 def project(values: Floats, clique: Clique, onto: Clique) -> Floats:

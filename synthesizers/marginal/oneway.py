@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from privacy.columns import Codes
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
 from privacy.schema import Schema
@@ -45,7 +45,7 @@ class OneWays:
     measurements: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
     count: tuple[LinearMeasurement, ...]
-    cells: Mapping[str, Codes]
+    cells: Mapping[str, npt.NDArray[np.integer]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +83,18 @@ class OneWayPlan:
     def measure(self, train: Table, privacy: PrivacyFilter) -> OneWays:
         """Buy domains and marginals, merge codes into cells."""
         bought = self.domains.buy(train, privacy)
-        conformed = train.conform(bought.schema)
         attributes = attributes_of(bought.schema, bought.histograms, self.n_bins)
-        codes = {a.column.name: a.encode(conformed) for a in attributes}
         fine = Domain({a.column.name: a.size for a in attributes})
-        measured = [measure_marginal(fine, codes, (name,), self.mechanism, privacy) for name in fine.sizes]
-        merged = {
-            a.column.name: merge(a, m.noisy, self.mechanism.stddev, self.n_cells)
-            for a, m in zip(attributes, measured, strict=True)
-        }
+        measured: list[LinearMeasurement] = []
+        merged: dict[str, Merged] = {}
+        cells: dict[str, npt.NDArray[np.integer]] = {}
+        for attribute in attributes:  # one column at a time: of a long table only the cells are held as well
+            name = attribute.column.name
+            codes = attribute.encode(train.conformed(attribute.column))
+            measured.append(measure_marginal(fine, {name: codes}, (name,), self.mechanism, privacy))
+            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells)
+            cells[name] = joined.cell_of.astype(np.min_scalar_type(joined.n_cells))[codes]
+            merged[name] = joined
         return OneWays(
             schema=bought.schema,
             attributes=attributes,
@@ -100,7 +103,7 @@ class OneWayPlan:
             measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
             expected_error={m.clique: m.expected_error for m in measured},
             count=_count(bought),
-            cells={name: merged[name].cell_of[code].astype(np.int32) for name, code in codes.items()},
+            cells=cells,
         )
 
 

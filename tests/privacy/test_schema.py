@@ -15,6 +15,7 @@ from privacy.columns import LevelColumn, NumberColumn, Role, Source
 from privacy.errors import SchemaError
 from privacy.schema import Schema
 from privacy.schema_file import MAX_COLUMNS, MAX_LEVELS, load_schema, parse_schema
+from tests.tables import EDUCATION, MIXED_DOCUMENT
 
 PRIVACY = {
     "population": "people-2020",
@@ -401,3 +402,36 @@ def test_a_schema_file_must_exist_and_be_a_file(tmp_path: Path) -> None:
         load_schema(tmp_path / "none.yaml")
     with pytest.raises(SchemaError, match="not readable"):
         load_schema(tmp_path)
+
+
+def workload(written: Any) -> Any:
+    document = copy.deepcopy(MIXED_DOCUMENT)
+    always = dict.fromkeys(EDUCATION, "single")
+    derived = {"cite": "made up", "derive": "marital-status", "from": "education", "map": always}
+    document["privacy"] |= {"workload": written, "constraints": [derived]}
+    return parse_schema(document).workload
+
+
+def test_a_workload_is_kept_in_schema_order() -> None:
+    asked = [{"columns": ["income", "age"], "weight": 3}, {"columns": ["sex", "region", "income"]}]
+    assert workload(asked) == {("age", "income"): 3, ("region", "sex", "income"): 1}
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        [],
+        "all",
+        [{"columns": ["age"]}],
+        [{"columns": ["age", "age"]}],
+        [{"columns": ["age", "nobody"]}],
+        [{"columns": ["age", "marital-status"]}],
+        [{"columns": ["age", "income"], "weight": 0}],
+        [{"columns": ["age", "income"], "weight": 1.5}],
+        [{"columns": ["age", "income"]}, {"columns": ["income", "age"]}],
+        [{"columns": ["age", "income"], "heavy": True}],
+    ],
+)
+def test_a_workload_is_refused(written: Any) -> None:
+    with pytest.raises(SchemaError, match="workload"):
+        workload(written)

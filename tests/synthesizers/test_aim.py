@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from bench.transcript import RecordingFilter
 from privacy.accounting import zcdp_rho
 from privacy.cost import Exponential, Gaussian
 from privacy.filter import PrivacyFilter
+from privacy.mechanisms import ExponentialMechanism
 from privacy.noise import seeded_noise
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
@@ -59,7 +63,7 @@ def test_triples_find_what_pairs_cannot() -> None:
 
 
 def test_the_model_stays_within_its_cells() -> None:
-    model, _ = fit(AIM(model_cells=2_000), population(3_000, 1))
+    model, _ = fit(AIM(model_bytes=16_000), population(3_000, 1))
     assert model.random_field.tree.n_cells <= 2_000
 
 
@@ -89,6 +93,20 @@ def test_workload_weighs_the_target_and_offers_its_triples() -> None:
         assert weight == (2 if len(clique) == 2 and "approved" in clique else 1)
         assert len(clique) == 2 or "approved" in clique
     assert all(len(clique) == 2 for clique in workload(found, 2, d - 1))
+
+
+def test_a_workload_of_the_schema_is_all_that_is_measured() -> None:
+    """The heaviest weight is in the sensitivity, and nothing but what was asked for is bought."""
+    asked = {("age", "income"): 3, ("sex", "education"): 1}
+    table = population(2_000, 1)
+    schema = replace(table.schema, workload=asked)
+    plan = AIM().plan(schema, BUDGET)
+    privacy = RecordingFilter(plan.cost, seeded_noise(1))
+    model = plan.fit(Table(schema, table.columns, {}, table.units), privacy, np.random.default_rng(0), quiet)
+    assert {clique for clique in model.expected_error if len(clique) > 1} <= set(asked)
+    selections = [p.mechanism for p in privacy.transcript.passages if isinstance(p.mechanism, ExponentialMechanism)]
+    assert selections
+    assert {m.sensitivity for m in selections} == {3}
 
 
 def test_a_new_potential_starts_at_the_ratio_and_is_damped_in_noise() -> None:
