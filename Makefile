@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench certify oracles clean
+.PHONY: demo test check format bench frontier certify oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -26,6 +26,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench.run
+
+frontier: $(READY)
+	$(BIN)/python -m bench.frontier
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1500 --store

@@ -1,0 +1,189 @@
+"""Privacy against utility: every synthesizer on every developer table over five epsilons: python -m bench.frontier.
+
+Each measurement is a process of its own, scored by the scorer that existing systems are measured with, and one line of
+a JSON file; a measurement that is there already, of the same sources, is not repeated, so that a run can be stopped and
+taken up again. From the file follow a table in Markdown and a picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from audits.release.certificate import code_digest
+from bench.run import SCHEMAS, SHARED, run
+from privacy.schema_file import load_schema
+from synthesizers.registry import SYNTHESIZERS, sources_of
+
+DELTA = "1e-6"
+EPSILONS = (0.1, 0.3, 1.0, 3.0, 10.0)
+FILES = {
+    "adult": "adult.csv.gz",
+    "bank_marketing": "bank_marketing.csv.gz",
+    "nist_acs_national2019": "nist_acs_national2019.csv.gz",
+    "nist_acs_ma2019": "nist_acs_ma2019.csv.gz",
+    "compas": "compas.csv.gz",
+    "mpls_stops": "mpls_stops.csv.gz",
+    "loans": "loans.csv.gz",
+    "nhanes": "nhanes.csv.gz",
+}
+METRICS = {"tvd2": "two-way TVD", "hgb_auc": "HistGB AUC", "lr_auc": "LR AUC"}
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe & Ito 2008: told apart by people who confuse red and green."""
+
+Key = tuple[str, str, float, int, str]
+Result = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The file of measurements."""
+
+    path: Path
+
+    def read(self) -> list[Result]:
+        """Every measurement so far."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def add(self, result: Result) -> None:
+        """Write one more down."""
+        with self.path.open("a") as file:
+            file.write(json.dumps(result, sort_keys=True) + "\n")
+
+
+def key(result: Result) -> Key:
+    """What makes two measurements the same one."""
+    return result["system"], result["table"], result["epsilon"], result["seed"], result["sources"]
+
+
+def main() -> None:
+    """Measure what is missing, then write the table and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", nargs="+", choices=FILES, default=list(FILES))
+    parser.add_argument("--systems", nargs="+", choices=sorted(SYNTHESIZERS), default=sorted(SYNTHESIZERS))
+    parser.add_argument("--epsilons", nargs="+", type=float, default=list(EPSILONS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("frontier"))
+    asked = parser.parse_args()
+    if not SHARED.is_dir():
+        raise SystemExit("this needs the developer tables and the scorer in ../shared; nothing was measured")
+    asked.out.mkdir(parents=True, exist_ok=True)
+    results = Results(asked.out / "results.jsonl")
+    wanted = product(asked.tables, asked.epsilons, range(asked.seeds), asked.systems)
+    for result in missing(wanted, {key(r) for r in results.read()}):
+        results.add(result)
+        figures = "  ".join(f"{name} {result[name]:.3f}" for name in METRICS)
+        print(f"{result['table']} {result['system']} {result['epsilon']:g}: {figures}  {result['seconds']:.1f} s")
+    (asked.out / "frontier.md").write_text(table(results.read()))
+    (asked.out / "frontier.svg").write_text(picture(results.read()))
+
+
+def missing(wanted: Iterable[tuple[str, float, int, str]], known: set[Key]) -> Iterator[Result]:
+    """Measure, one after the other, what is not known yet."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, epsilon, seed, system in wanted:
+            sources = code_digest(sources_of(system))
+            if (system, name, epsilon, seed, sources) in known:
+                continue
+            work = Path(folder) / name
+            if not work.exists():
+                run([str(SHARED / "bench" / "split.py"), str(SHARED / "data" / FILES[name]), str(work)])
+            yield measured(system, name, epsilon, seed, work) | {"sources": sources}
+
+
+def measured(system: str, name: str, epsilon: float, seed: int, work: Path) -> dict[str, Any]:
+    """One measurement. Noise is fresh each time: a seed only numbers the runs."""
+    schema = SCHEMAS / f"{name}.yaml"
+    target = load_schema(schema).target
+    out = work / "synthetic.csv"
+    fitted = run(["-m", "bench.generate", system, str(work / "train.csv"), str(schema), str(epsilon), DELTA, str(out)])
+    scores = scored(work, out, "" if target is None else target.name)
+    about = {"system": system, "table": name, "epsilon": epsilon, "seed": seed}
+    return about | {"seconds": fitted.seconds, "megabytes": fitted.peak_megabytes} | {m: scores[m] for m in METRICS}
+
+
+def scored(work: Path, out: Path, target: str) -> dict[str, float]:
+    """The scorer's figures; an AUC of one half where a table lost all but one class of the target."""
+    scorer = [str(SHARED / "bench" / "score.py"), str(work / "train.csv"), str(work / "test.csv"), str(out), target]
+    dropped = [*load_dropped(work.name)]
+    try:
+        found: dict[str, float] = json.loads(run([*scorer, *(["--drop", ",".join(dropped)] if dropped else [])]).output)
+    except subprocess.CalledProcessError as error:
+        raise SystemExit(f"the scorer could not score {work.name}") from error
+    return found
+
+
+def load_dropped(name: str) -> Sequence[str]:
+    """Columns of a table that are never synthesised."""
+    return tuple(load_schema(SCHEMAS / f"{name}.yaml").dropped)
+
+
+def table(results: Sequence[Result]) -> str:
+    """Means over seeds, one row a table, system and epsilon."""
+    lines = [
+        "| table | system | epsilon | runs | " + " | ".join(METRICS.values()) + " | seconds | peak MB |",
+        "|" + "---|" * (len(METRICS) + 6),
+    ]
+    for group in grouped(results):
+        first = group[0]
+        means = " | ".join(f"{mean(r[name] for r in group):.3f}" for name in METRICS)
+        peak = max(r["megabytes"] for r in group)
+        lines.append(
+            f"| {first['table']} | {first['system']} | {first['epsilon']:g} | {len(group)} | {means} "
+            f"| {mean(r['seconds'] for r in group):.1f} | {peak:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def grouped(results: Sequence[Result]) -> list[list[Result]]:
+    """Measurements that differ in their seed alone, of the latest sources."""
+    latest = {(r["system"], r["table"]): r["sources"] for r in results}
+    groups: dict[tuple[str, str, float], list[Result]] = {}
+    for r in results:
+        if r["sources"] == latest[r["system"], r["table"]]:
+            groups.setdefault((r["table"], r["system"], r["epsilon"]), []).append(r)
+    return [groups[name] for name in sorted(groups)]
+
+
+def picture(results: Sequence[Result]) -> str:
+    """One panel a table and metric: the metric against epsilon, a line a system. SVG."""
+    rows = [
+        {"table": g[0]["table"], "system": g[0]["system"], "epsilon": g[0]["epsilon"], "metric": words,
+         "value": mean(r[name] for r in g)}
+        for g in grouped(results) for name, words in METRICS.items()
+    ]  # fmt: skip
+    systems = sorted({row["system"] for row in rows})
+    colors = list(COLORS[: len(systems)])
+    line = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(point=alt.OverlayMarkDef(size=45), strokeWidth=2)
+        .encode(
+            x=alt.X("epsilon:Q", scale=alt.Scale(type="log"), title="epsilon", axis=alt.Axis(values=list(EPSILONS))),
+            y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
+            color=alt.Color("system:N", scale=alt.Scale(domain=systems, range=colors), title=None),
+            shape=alt.Shape("system:N", title=None, scale=alt.Scale(domain=systems)),
+        )
+        .properties(width=190, height=140)
+    )
+    rows_of = alt.Row("table:N", title=None, header=alt.Header(labelAngle=0, labelAlign="left", labelFontSize=12))
+    columns_of = alt.Column("metric:N", title=None, sort=list(METRICS.values()), header=alt.Header(labelFontSize=12))
+    chart = line.facet(row=rows_of, column=columns_of).resolve_scale(y="independent")
+    drawn: str = vl_convert.vegalite_to_svg(chart.configure(font="sans-serif").to_dict())
+    return drawn
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""The frontier's bookkeeping: nothing is measured twice, and table and picture show the means of what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from bench.frontier import Results, key, missing, picture, table
+
+
+def result(system: str, epsilon: float, seed: int, tvd2: float, sources: str = "now") -> dict[str, Any]:
+    return {
+        "system": system, "table": "made up", "epsilon": epsilon, "seed": seed, "sources": sources, "seconds": 2.0,
+        "megabytes": 100.0, "tvd2": tvd2, "hgb_auc": 0.8, "lr_auc": 0.7,
+    }  # fmt: skip
+
+
+def test_what_is_known_is_not_measured_again(tmp_path: Path) -> None:
+    results = Results(tmp_path / "results.jsonl")
+    assert results.read() == []
+    results.add(result("aim", 1.0, 0, 0.1))
+    results.add(result("aim", 1.0, 1, 0.3))
+    known = {key(r) for r in results.read()}
+    assert len(known) == 2
+    assert key(result("aim", 1.0, 0, 0.1, sources="later")) not in known
+    assert list(missing([], known)) == []
+
+
+def test_table_and_picture_show_means_of_the_latest_sources() -> None:
+    results = [
+        result("aim", 1.0, 0, 0.5, sources="before"),
+        result("aim", 1.0, 0, 0.1),
+        result("aim", 1.0, 1, 0.3),
+        result("mst", 3.0, 0, 0.25),
+    ]
+    lines = table(results).splitlines()
+    assert lines[2].startswith("| made up | aim | 1 | 2 | 0.200 | 0.800 | 0.700 |")
+    assert lines[3].startswith("| made up | mst | 3 | 1 | 0.250 |")
+    drawn = picture(results)
+    assert ElementTree.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own drawing
+    for word in ("two-way TVD", "made up", "aim", "mst", "epsilon"):
+        assert word in drawn
