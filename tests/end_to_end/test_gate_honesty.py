@@ -289,7 +289,7 @@ def test_stale_foreign_refuted_or_missing_certificate() -> None:
         None,
         replace(certificate, code_digest="0" * 64),
         replace(certificate, synthesizer="independent"),
-        replace(certificate, epsilon_lower_bound=1.01),
+        replace(certificate, epsilon_lower_bound=certificate.epsilon_claimed + 0.01),
         replace(certificate, epsilon_lower_bound=float("nan")),
     ):
         decision = decide(calm(MADE_UP), load_policy("internal"), statement, (), bad, digest)

@@ -142,7 +142,7 @@ def run(folder: Path, order: Order, seed: int, script: Transcript | None) -> Run
     cost, noise = order.plan.cost, seeded_noise(1)
     privacy = RecordingFilter(cost, noise) if script is None else Replaying(cost, noise, script)
     model = order.plan.fit(parts.train, privacy, streams["fit"], steps)
-    synthetic = model.sample(order.rows(model.n_rows_estimate), streams["sample"])
+    synthetic = model.sample(order.rows(model.n_rows_estimate, 1.0), streams["sample"])
     evidence = Evidence(
         schema=model.schema,
         train=parts.train.conform(model.schema),

@@ -139,7 +139,7 @@ def test_nothing_costs_nothing() -> None:
     assert recompute(PrivacyCost(), DELTA, Accountant.PLD).optimistic == 0
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.floats(0.05, 12), st.sampled_from([1e-5, 1e-7]), st.booleans())
 def test_calibration_rounds_towards_privacy(epsilon: float, delta: float, selects: bool) -> None:
     """Guarantee of `calibrate`: within the budget, and one part in 10^6 less noise is not."""
