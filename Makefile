@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench frontier certify oracles clean
+.PHONY: demo test check format bench frontier ablation certify oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -30,8 +30,11 @@ bench: $(READY)
 frontier: $(READY)
 	$(BIN)/python -m bench.frontier
 
+ablation: $(READY)
+	$(BIN)/python -m bench.ablation
+
 certify: $(READY)
-	$(BIN)/python -m bench.certify --runs 1500 --store
+	$(BIN)/python -m bench.certify --runs 1000 --store
 
 # JAX is large and stays out of the development environment; tests read the answers that are checked in.
 oracles:

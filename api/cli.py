@@ -157,6 +157,7 @@ def release(
         rows=rows,
         seed=fresh_seed() if seed is None else seed,
         request=request,
+        device=device,
         where=tuple(where or ()),
         balance=tuple(balance or ()),
         given=given,

@@ -153,6 +153,7 @@ def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float
         "delta": budget.delta,
         "epsilon_by_accountant": epsilon_of(planned.cost, budget.delta),
         "lines": lines,
+        "notes": list(planned.notes),
         "seconds": planned.estimate.seconds,
         "memory_bytes": planned.estimate.memory_bytes,
         "population": schema.population,

@@ -44,6 +44,7 @@ class Recipe:
         given: file of groups and their shares.
         request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
             was never opened.
+        device: "auto", "cpu" or "cuda".
     """
 
     table: Path
@@ -56,6 +57,7 @@ class Recipe:
     rows: int | None
     seed: int
     request: str
+    device: str = "auto"
     where: tuple[str, ...] = ()
     balance: tuple[str, ...] = ()
     given: Path | None = None
@@ -112,7 +114,7 @@ def place(recipe: Recipe) -> Order:
     cap = schema.require_releasable()
     budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
     policy = load_policy(recipe.policy)
-    chosen = synthesizer(recipe.synthesizer)
+    chosen = synthesizer(recipe.synthesizer, recipe.device)
     if recipe.rows is not None:
         check_rows(recipe.rows)
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)

@@ -122,6 +122,8 @@ def plan(facts: Mapping[str, Any]) -> None:
     OUT.print(
         f"about {facts['seconds']:.0f} s and {facts['memory_bytes'] / 1e6:.0f} MB on two cores, without the audits"
     )
+    for note in facts["notes"]:
+        OUT.print(note, style="yellow")
     spent = f"population '{facts['population']}' has spent epsilon {_short(facts['population_spent'])}"
     cap = "" if facts["cap"] is None else f" of a cap of {facts['cap']['epsilon']:g}"
     left = (

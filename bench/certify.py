@@ -1,8 +1,9 @@
 """Empirical certificates of the synthesizers: python -m bench.certify [--runs N] [--epsilon E] [--store] [NAME ...].
 
-Each synthesizer is run many times on two neighbouring tables, and the best attack there is, the likelihood ratio of
-everything that passed the privacy filter, tries to tell which one it was. What it achieves bounds the true epsilon from
-below with 99.9% confidence; a bound above the claim is a proof that the claim is false.
+Each synthesizer (training cut short, see `bench.short`) is run many times on two neighbouring tables, and the best
+attack there is, the likelihood ratio of everything that passed the privacy filter, tries to tell which one it was.
+What it achieves bounds the true epsilon from below with 99.9% confidence; a bound above the claim is a proof that the
+claim is false.
 
 A certificate also says how much of the promise the attack could see, as Gaussian trade-off parameters (mu). Two are
 promised: by the claimed (epsilon, delta); and by the charged events, which is less where an epsilon comes from Rényi
@@ -23,6 +24,7 @@ import numpy as np
 from numpy.random import default_rng
 
 from audits.release.certificate import Certificate, code_digest, store_certificate
+from bench.short import SHORT
 from bench.tradeoff import lower_bound, mu_allowed, mu_charged, mu_of_ranks
 from bench.transcript import RecordingFilter, ReplayingFilter, kullback_leibler, log_likelihood_ratio
 from privacy.columns import Floats
@@ -31,7 +33,7 @@ from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
 from synthesizers.protocol import Plan, Synthesizer
-from synthesizers.registry import SYNTHESIZERS, sources_of
+from synthesizers.registry import sources_of
 
 BUDGET = Budget(epsilon=4.0, delta=1e-2)
 """So large that the standard error of mu, sqrt(2 / runs), is a small part of it: 3% of aim's at 1,500 runs, and 8% at
@@ -104,12 +106,27 @@ def tiny_schema(max_rows: int | None = None) -> Schema:
     )
 
 
-def neighbours(schema: Schema) -> Neighbours:
+def vote_schema() -> Schema:
+    """One column, whose list is to be bought."""
+    document = tiny_schema().document
+    return parse_schema({**document, "fields": [f for f in document["fields"] if f["name"] == "b"]})
+
+
+def vote_neighbours() -> Neighbours:
+    """Equal rows, and one more like them: its teacher has no other real row, and every label is its to give."""
+    schema = vote_schema()
+    codes = np.zeros(UNITS + 1, dtype=np.int32)
+    full = Table(schema, {"b": codes}, {"b": ("p",)}, np.arange(UNITS + 1))
+    return Neighbours(full, full.select(np.arange(UNITS)))
+
+
+def neighbours(max_rows: int | None = None) -> Neighbours:
     """Equal units of one row; and one more, with all the rows a unit may have, far from the others in every column.
 
     Its rows are equal, so that every marginal moves by its full sensitivity, in one cell. Only a list of levels, for
     which units are counted and not rows, could be moved more by a person with rows that differ.
     """
+    schema = tiny_schema(max_rows)
     k = schema.unit.max_rows
     codes = np.repeat(np.array([0, 1], dtype=np.int32), [UNITS, k])
     values = np.repeat([1.0, 1000.0], [UNITS, k])
@@ -119,8 +136,17 @@ def neighbours(schema: Schema) -> Neighbours:
     return Neighbours(full, full.select(units < UNITS))
 
 
+def worst_neighbours(name: str) -> Neighbours:
+    """The neighbours a named synthesizer's certificate is made on."""
+    return vote_neighbours() if name == "pate-gan" else neighbours()
+
+
 def attack(
-    synthesizer: Synthesizer, runs: int, noise: NoiseSource, budget: Budget = BUDGET, max_rows: int | None = None
+    synthesizer: Synthesizer,
+    runs: int,
+    noise: NoiseSource,
+    budget: Budget = BUDGET,
+    tables: Neighbours | None = None,
 ) -> Attack:
     """Run a synthesizer `runs` times on each of two neighbours and attack what it published.
 
@@ -129,11 +155,10 @@ def attack(
         runs: on each side, at least 2.
         noise: what the mechanisms draw from.
         budget: what the runs claim.
-        max_rows: None to attack a row, else a person with that many.
+        tables: what to tell apart; those of `neighbours` by default.
     """
-    schema = tiny_schema(max_rows)
-    plan = synthesizer.plan(schema, budget)
-    tables = neighbours(schema)
+    tables = tables or neighbours()
+    plan = synthesizer.plan(tables.with_unit.schema, budget)
     members = np.array([_run(plan, tables.with_unit, tables.without, noise) for _ in range(runs)])
     # From the other side the ratio is the other way up.
     others = np.array([_run(plan, tables.without, tables.with_unit, noise) for _ in range(runs)]) * (-1, 1)
@@ -151,7 +176,7 @@ def attack(
 
 def certify(synthesizer: Synthesizer, runs: int, noise: NoiseSource, budget: Budget = BUDGET) -> Certificate:
     """A certificate of the sources as they are now."""
-    found = attack(synthesizer, runs, noise, budget)
+    found = attack(synthesizer, runs, noise, budget, worst_neighbours(synthesizer.name))
     return Certificate(
         synthesizer=synthesizer.name,
         code_digest=code_digest(sources_of(synthesizer.name)),
@@ -173,7 +198,7 @@ def certify(synthesizer: Synthesizer, runs: int, noise: NoiseSource, budget: Bud
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=sorted(SYNTHESIZERS))
+    parser.add_argument("names", nargs="*", default=sorted(SHORT))
     parser.add_argument("--runs", type=int, default=1500)
     parser.add_argument("--epsilon", type=float, default=BUDGET.epsilon)
     parser.add_argument("--store", action="store_true")
@@ -181,7 +206,7 @@ def main() -> None:
     budget = Budget(epsilon=arguments.epsilon, delta=BUDGET.delta)
     failed = False
     for name in arguments.names:
-        made = certify(SYNTHESIZERS[name], arguments.runs, system_noise(), budget)
+        made = certify(SHORT[name], arguments.runs, system_noise(), budget)
         failed |= made.epsilon_lower_bound > made.epsilon_claimed
         print(
             f"{name}: claimed epsilon {made.epsilon_claimed} at delta {made.delta}; at least "
@@ -196,9 +221,9 @@ def main() -> None:
 
 def _run(plan: Plan, ran: Table, other: Table, noise: NoiseSource) -> tuple[float, float]:
     """Of one run on the table `ran`: log-likelihood ratio of it to `other`, and Kullback-Leibler divergence."""
-    recorded = RecordingFilter(plan.cost, noise)
+    recorded = RecordingFilter(plan.cost, noise, UNITS)
     plan.fit(ran, recorded, default_rng(0), _quiet)
-    replayed = ReplayingFilter(plan.cost, noise, recorded.transcript)
+    replayed = ReplayingFilter(plan.cost, noise, recorded.transcript, UNITS)
     plan.fit(other, replayed, default_rng(0), _quiet)
     pair = (recorded.transcript, replayed.transcript)
     return log_likelihood_ratio(*pair), kullback_leibler(*pair)

@@ -53,7 +53,7 @@ def main() -> None:
         baseline = run(["-c", BASELINE, str(work / "train.csv"), str(work / "test.csv")]).seconds
         print("Generator alone, Adult train split (26,048 rows), epsilon 1, delta 1e-6\n")
         print("system              2-way TVD  HistGB AUC  LR AUC  seconds  peak MB  times the baseline")
-        for name in ("aim", "mst", "independent"):
+        for name in ("aim", "mst", "dp-ctgan", "pate-gan", "independent"):
             print(line(f"ours: {name}", *generator(name, work, seeds), baseline))
         for peer in peers():
             print(peer)

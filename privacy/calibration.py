@@ -53,7 +53,10 @@ def calibrate(
     # The Rényi bound is cheap and never below the PLD, so it finds the neighbourhood.
     scale = _smallest(lambda s: excess(s, Accountant.RDP), low, high)
     if accountant is Accountant.PLD and scale > low:
-        return _smallest(lambda s: excess(s, accountant), max(low, scale / 2), scale)
+        below = scale / 2
+        while below > low and excess(below, accountant) <= 0:
+            scale, below = below, below / 2
+        return _smallest(lambda s: excess(s, accountant), max(low, below), scale)
     return scale
 
 

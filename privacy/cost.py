@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.rdp import RdpAccountant
+from scipy.special import gammaln, logsumexp, xlog1py, xlogy
 
 Curve: TypeAlias = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ ORDERS: Curve = np.unique(
 )
 """Rényi orders every curve is kept at; dense where epsilons of .1 to 10 at delta 1e-4 to 1e-12 find their best."""
 
-MAX_SAMPLED_ORDER = 128.0
+MAX_SAMPLED_ORDER = 1024
 
 
 class Event(Protocol):
@@ -110,18 +110,36 @@ class SampledGaussian:
     kind: ClassVar[str] = "sampled-gaussian"
 
     def rdp(self, orders: Curve) -> Curve:
-        """Mironov, Talwar & Zhang 2019, "Rényi DP of the sampled Gaussian mechanism", section 3.3.
+        """Mironov, Talwar & Zhang 2019, "Rényi DP of the sampled Gaussian mechanism", section 3.3, at whole orders.
 
-        Above `MAX_SAMPLED_ORDER`, where the series is slow and no budget of use finds its best, the plain Gaussian's
-        curve stands: sampling never costs more.
+        Between whole orders the chord stands: order - 1 times the divergence is convex in the order. Above
+        `MAX_SAMPLED_ORDER`, where no budget of use finds its best, the plain Gaussian's curve does: sampling never
+        costs more.
         """
         curve = Gaussian(self.noise_multiplier).rdp(orders)
         series = orders <= MAX_SAMPLED_ORDER
-        accountant = RdpAccountant(orders[series])
-        accountant.compose(PoissonSampledDpEvent(self.sampling_rate, GaussianDpEvent(self.noise_multiplier)))
-        # The library has no public name for the curve.
-        curve[series] = np.minimum(curve[series], np.asarray(accountant._rdp, dtype=np.float64))
+        inside = orders[series]
+        moments = _log_moments(self.sampling_rate, self.noise_multiplier)
+        sampled = np.interp(inside, np.arange(1, len(moments) + 1), moments) / (inside - 1)
+        # The series cancels where the noise is very large; its first term does not. The larger never understates.
+        first = inside * self.sampling_rate**2 / (2 * self.noise_multiplier**2)
+        curve[series] = np.minimum(curve[series], np.maximum(sampled, first))
         return curve
+
+
+@lru_cache(maxsize=256)
+def _log_moments(rate: float, noise_multiplier: float) -> Curve:
+    """Logarithm of the moment at orders 1 to `MAX_SAMPLED_ORDER`; kept, since a training has one event many times.
+
+    The sum over k of binomial(order, k) (1 - rate)^(order - k) rate^k exp(k (k - 1) / (2 noise_multiplier^2)).
+    """
+    k = np.arange(MAX_SAMPLED_ORDER + 1, dtype=np.float64)
+    order = k[1:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        binomial = gammaln(order + 1) - gammaln(k + 1) - gammaln(order - k + 1)
+        terms = binomial + xlogy(k, rate) + xlog1py(order - k, -rate) + k * (k - 1) / (2 * noise_multiplier**2)
+    found: Curve = logsumexp(np.where(k <= order, terms, -np.inf), axis=1)
+    return np.maximum(found, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

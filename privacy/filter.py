@@ -8,13 +8,14 @@ theorem 3.1), so later mechanisms may be chosen from earlier results.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
 
 from privacy.cost import ORDERS, PrivacyCost
 from privacy.errors import OverspendError
-from privacy.mechanisms import Integers, Mechanism
+from privacy.mechanisms import Bools, Integers, Mechanism, SampledGaussianMechanism
 from privacy.noise import NoiseSource
 
 Measured = TypeVar("Measured")
@@ -35,6 +36,7 @@ class PrivacyFilter:
         self._limit = charged.rdp(ORDERS) * (1 + ROUNDING)
         self._delta = charged.delta * (1 + ROUNDING)
         self._spent = PrivacyCost()
+        self._curve = np.zeros_like(ORDERS)
         self.noise = noise
 
     @property
@@ -47,13 +49,35 @@ class PrivacyFilter:
         self.spend(mechanism.cost)
         return mechanism.draw(value, self.noise)
 
+    def measure_sample(
+        self, mechanism: SampledGaussianMechanism, units: Integers, sum_of: Callable[[Bools], Integers]
+    ) -> Integers:
+        """Spend the mechanism's cost, draw its sample, and publish the sum over it with noise.
+
+        Args:
+            mechanism: how likely units are to take part, and the noise.
+            units: the units of the table, each once, shape (n,).
+            sum_of: the sum over the units of a mask, shape (n,); an empty sample has one too. The mask is private.
+
+        Raises:
+            OverspendError: before anything is drawn.
+        """
+        self.spend(mechanism.cost)
+        taken = mechanism.sample(len(units), self.noise)
+        return mechanism.draw(sum_of(taken), self.noise)
+
+    def shards(self, units: Integers, n_shards: int) -> Integers:
+        """A shard for every unit, by its own secret coin, each as likely: shape of `units`. Private, hence free."""
+        return self.noise.categories([1 / n_shards] * n_shards, len(units))
+
     def spend(self, cost: PrivacyCost) -> None:
         """Record a cost, or refuse it. Only mechanisms that draw their own noise call this directly."""
         total = self._spent + cost
-        if np.any(total.rdp(ORDERS) > self._limit) or total.delta > self._delta:
+        curve = self._curve + cost.rdp(ORDERS)
+        if np.any(curve > self._limit) or total.delta > self._delta:
             raise OverspendError(
                 "A mechanism asked for more than the plan had charged.",
                 why="The statement would be false; nothing was drawn.",
                 fix="This is a defect of the synthesizer: its plan and its fit disagree.",
             )
-        self._spent = total
+        self._spent, self._curve = total, curve

@@ -12,10 +12,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from privacy.cost import Exponential, Gaussian, Laplace, PrivacyCost, once
+from privacy.cost import Exponential, Gaussian, Laplace, PrivacyCost, SampledGaussian, once
 from privacy.noise import NoiseSource
 
 Integers: TypeAlias = npt.NDArray[np.int64]
+Bools: TypeAlias = npt.NDArray[np.bool_]
 Measured = TypeVar("Measured", covariant=True)
 
 
@@ -51,6 +52,38 @@ class GaussianMechanism:
 
     def draw(self, value: Integers, noise: NoiseSource) -> Integers:
         """Value plus noise, same shape."""
+        return _integers(value) + noise.rounded_gaussian(self.stddev, value.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampledGaussianMechanism:
+    """Adds the exactly rounded Gaussian to an integer sum over a Poisson sample of the units.
+
+    The sample is part of the mechanism and kept by nobody: it is drawn by `PrivacyFilter.measure_sample`, unit by unit,
+    by independent coins of the noise source.
+
+    Attributes:
+        sampling_rate: probability with which each unit takes part.
+        l2_sensitivity: largest L2 norm of what one unit adds to the sum.
+        stddev: standard deviation of the noise, in units of the sum.
+    """
+
+    sampling_rate: float
+    l2_sensitivity: float
+    stddev: float
+
+    @property
+    def cost(self) -> PrivacyCost:
+        """One sampled Gaussian event; rounding is post-processing of the ideal Gaussian."""
+        return once(SampledGaussian(self.sampling_rate, self.stddev / self.l2_sensitivity))
+
+    def sample(self, n_units: int, noise: NoiseSource) -> Bools:
+        """Which units take part, shape (n_units,)."""
+        taken: Bools = noise.categories([1 - self.sampling_rate, self.sampling_rate], n_units) == 1
+        return taken
+
+    def draw(self, value: Integers, noise: NoiseSource) -> Integers:
+        """The sum over the sample plus noise, same shape."""
         return _integers(value) + noise.rounded_gaussian(self.stddev, value.shape)
 
 

@@ -3,6 +3,7 @@
 A file is a zip of `model.json` and plain arrays (`.npy`, no pickled objects). The JSON holds the schema as declared,
 the domains that were bought, maps that were read off the model, and where each array belongs. Whatever is read is
 checked against that schema, so that a damaged, foreign or hostile file is refused before anything is drawn from it.
+What is a graphical model's own, and what a network's, is in `marginal.artefact` and `neural.artefact`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from privacy.columns import Column, LevelColumn, NumberColumn
 from privacy.conditions import LevelsAllowed
@@ -23,21 +23,20 @@ from privacy.constraints import Cases, Constraints
 from privacy.errors import ReleaseError
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
+from synthesizers.coding import Array, Coding, ReadArray, bad
 from synthesizers.discretize import Attribute, Merged
 from synthesizers.errors import ArtefactError
-from synthesizers.marginal.domain import Domain
-from synthesizers.marginal.estimation import MarkovRandomField
-from synthesizers.marginal.junction_tree import Edge, JunctionTree
+from synthesizers.marginal import artefact as marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.protocol import Model
 from synthesizers.structured import StructuredModel
 
-FORMAT, VERSION = "tablegate-model", 1
+FORMAT, VERSION = "tablegate-model", 2
 DOCUMENT = "model.json"
 MAX_BYTES = 1 << 30
 """Unpacked size beyond which a file is refused: a small zip can hold a very large nothing."""
 
-Array = npt.NDArray[Any]
+MARGINAL, NEURAL = "marginal", "neural"
 
 
 def save(model: Model, synthesizer: str) -> bytes:
@@ -46,25 +45,35 @@ def save(model: Model, synthesizer: str) -> bytes:
     Guarantees:
         Made of the model alone, which is private already: no row of the table is at hand here.
     """
-    if not isinstance(model, StructuredModel) or not isinstance(model.inner, MarginalModel):
+    if not isinstance(model, StructuredModel):
         raise TypeError(f"no format is written for {type(model).__name__}")
     inner = model.inner
-    field = inner.random_field
     arrays: dict[str, Array] = {}
 
     def keep(name: str, values: Array) -> str:
         arrays[name] = values
         return name
 
+    if isinstance(inner, MarginalModel):
+        kind, own = MARGINAL, marginal.parts_of(inner, keep)
+    else:
+        # torch takes seconds to import: only where a model of it is at hand.
+        from synthesizers.neural import artefact as neural
+        from synthesizers.neural.model import NeuralModel
+
+        if not isinstance(inner, NeuralModel):
+            raise TypeError(f"no format is written for {type(inner).__name__}")
+        kind, own = NEURAL, neural.parts_of(inner, keep)
     document = {
         "format": FORMAT,
         "version": VERSION,
+        "kind": kind,
         "synthesizer": synthesizer,
         "name": model.schema.name,
         "schema": _public(model.schema.document),
         "bought": {column.name: _bought(column) for column in model.schema.columns},
-        "maps": [_map(rule) for rule in _read_off(model.constraints, inner)],
-        "total": field.total,
+        "maps": [_map(rule) for rule in _read_off(model.constraints, inner.attributes)],
+        "total": inner.n_rows_estimate,
         "attributes": [
             {
                 "column": a.column.name,
@@ -76,16 +85,8 @@ def save(model: Model, synthesizer: str) -> bytes:
             }
             for i, a in enumerate(inner.attributes)
         ],
-        "cliques": [
-            {"columns": clique, "marginal": keep(f"marginals/{i}.npy", field.marginals[clique])}
-            for i, clique in enumerate(field.tree.cliques)
-        ],
-        "edges": [[e.child, e.parent, e.separator] for e in field.tree.edges],
-        "potentials": [
-            {"columns": clique, "values": keep(f"potentials/{i}.npy", values)}
-            for i, (clique, values) in enumerate(field.potentials.items())
-        ],
         "expected_error": [[clique, error] for clique, error in inner.expected_error.items()],
+        **own,
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
@@ -104,84 +105,61 @@ def load(content: bytes) -> StructuredModel:
     except ArtefactError:
         raise
     except ReleaseError as error:
-        raise _bad("Its schema is not understood by this version.") from error
+        raise bad("Its schema is not understood by this version.") from error
     except (zipfile.BadZipFile, ValueError, KeyError, TypeError, IndexError, OSError, RecursionError) as error:
-        raise _bad("It is damaged, or something else.") from error
+        raise bad("It is damaged, or something else.") from error
 
 
 def _load(content: bytes) -> StructuredModel:
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         if sum(info.file_size for info in file.infolist()) > MAX_BYTES:
-            raise _bad("Unpacked it would be larger than any model.")
+            raise bad("Unpacked it would be larger than any model.")
         document = json.loads(file.read(DOCUMENT))
         if document["format"] != FORMAT:
-            raise _bad("It is of another format.")
+            raise bad("It is of another format.")
         if document["version"] != VERSION:
-            raise _bad(f"It is of version {int(document['version'])} of the format; this program reads {VERSION}.")
+            raise bad(f"It is of version {int(document['version'])} of the format; this program reads {VERSION}.")
 
         def array(name: str, dtype: type, shape: Sequence[int]) -> Array:
             values = np.lib.format.read_array(io.BytesIO(file.read(name)), allow_pickle=False)
             if values.dtype != dtype or values.shape != tuple(shape) or not np.isfinite(values).all():
-                raise _bad("An array is not of its declared shape.")
+                raise bad("An array is not of its declared shape.")
             return values
 
         schema = _schema(document)
-        return StructuredModel(
-            schema, schema.constraints or Constraints(), _inner(document, _modelled(schema, document), array)
-        )
+        modelled = _modelled(schema, document)
+        coding = _coding(document, modelled, array)
+        inner: Model
+        if document["kind"] == MARGINAL:
+            inner = marginal.model_from(document, coding, array)
+        elif document["kind"] == NEURAL:
+            from synthesizers.neural import artefact as neural
+
+            inner = neural.model_from(document, coding, array)
+        else:
+            raise bad("It is of a kind this version does not know.")
+        return StructuredModel(schema, schema.constraints or Constraints(), inner)
 
 
-def _inner(document: Mapping[str, Any], schema: Schema, array: Any) -> MarginalModel:
+def _coding(document: Mapping[str, Any], schema: Schema, array: ReadArray) -> Coding:
     attributes: list[Attribute] = []
     merged: dict[str, Merged] = {}
     for written, column in zip(document["attributes"], schema.columns, strict=True):
         size, n_cells = int(written["size"]), int(written["n_cells"])
         if written["column"] != column.name:
-            raise _bad("Its columns are not those of its schema.")
+            raise bad("Its columns are not those of its schema.")
         edges = None
         if written["edges"] is not None:
             edges = array(written["edges"], np.float64, [size])
         if (size != column.n_codes or edges is not None) if isinstance(column, LevelColumn) else edges is None:
-            raise _bad("A column is coded otherwise than its schema says.")
+            raise bad("A column is coded otherwise than its schema says.")
         cell_of = array(written["cell_of"], np.int64, [size])
         share = array(written["share"], np.float64, [size])
         if size < 1 or cell_of.min() < 0 or cell_of.max() >= n_cells or share.min() < 0:
-            raise _bad("The cells of a column are not what they should be.")
+            raise bad("The cells of a column are not what they should be.")
         attributes.append(Attribute(column=column, edges=edges, size=size))
         merged[column.name] = Merged(cell_of=cell_of, share=share, n_cells=n_cells)
-    domain = Domain({name: m.n_cells for name, m in merged.items()})
-    marginals = {
-        tuple(one["columns"]): array(one["marginal"], np.float64, domain.shape(tuple(one["columns"])))
-        for one in document["cliques"]
-    }
-    tree = JunctionTree(
-        domain, tuple(marginals), tuple(Edge(tuple(c), tuple(p), tuple(s)) for c, p, s in document["edges"])
-    )
-    _check_tree(tree)
-    if any(values.min() < 0 or values.sum() <= 0 for values in marginals.values()):
-        raise _bad("A marginal has a negative count, or none.")
-    potentials = {
-        tuple(one["columns"]): array(one["values"], np.float64, domain.shape(tuple(one["columns"])))
-        for one in document["potentials"]
-    }
-    return MarginalModel(
-        schema=schema,
-        attributes=tuple(attributes),
-        merged=merged,
-        random_field=MarkovRandomField(tree, marginals, potentials, float(document["total"])),
-        expected_error={tuple(clique): float(error) for clique, error in document["expected_error"]},
-    )
-
-
-def _check_tree(tree: JunctionTree) -> None:
-    """Parents before children, separators within both, every column somewhere: what sampling relies on."""
-    seen = {tree.cliques[0]}
-    for edge, clique in zip(tree.edges, tree.cliques[1:], strict=True):
-        if edge.child != clique or edge.parent not in seen or not set(edge.separator) <= {*edge.child} & {*edge.parent}:
-            raise _bad("Its junction tree is none.")
-        seen.add(clique)
-    if {name for clique in tree.cliques for name in clique} != set(tree.domain.sizes):
-        raise _bad("Its junction tree leaves a column out.")
+    return Coding(schema, tuple(attributes), merged)
 
 
 def _schema(document: Mapping[str, Any]) -> Schema:
@@ -194,7 +172,7 @@ def _schema(document: Mapping[str, Any]) -> Schema:
         return schema
     maps = tuple(_read_map(schema, written) for written in document["maps"])
     if [m.column for m in maps] != [m.column for m in declared.constraints.maps]:
-        raise _bad("A map is not the one its schema asks for.")
+        raise bad("A map is not the one its schema asks for.")
     rules = replace(declared.constraints, derived=(*declared.constraints.derived, *maps), maps=())
     return replace(schema, constraints=rules)
 
@@ -205,9 +183,9 @@ def _modelled(schema: Schema, document: Mapping[str, Any]) -> Schema:
     return replace(schema, columns=tuple(c for c in schema.columns if c.name in names))
 
 
-def _read_off(constraints: Constraints, inner: MarginalModel) -> list[Cases]:
+def _read_off(constraints: Constraints, attributes: tuple[Attribute, ...]) -> list[Cases]:
     """Maps that were read off the model: derived columns that it models all the same."""
-    modelled = {attribute.column.name for attribute in inner.attributes}
+    modelled = {attribute.column.name for attribute in attributes}
     return [rule for rule in constraints.derived if isinstance(rule, Cases) and rule.column in modelled]
 
 
@@ -224,13 +202,13 @@ def _map(rule: Cases) -> dict[str, Any]:
 def _read_map(schema: Schema, written: Mapping[str, Any]) -> Cases:
     column, source = schema[written["column"]], schema[written["source"]]
     if not isinstance(source, LevelColumn):
-        raise _bad("A map is read off a column without levels.")
+        raise bad("A map is read off a column without levels.")
     cases = []
     for level, value in written["pairs"]:
         if level is not None and level not in (*source.declared, source.other):
-            raise _bad("A map reads a level that is not in the list.")
+            raise bad("A map reads a level that is not in the list.")
         if isinstance(column, LevelColumn) and value is not None and value not in (*column.declared, column.other):
-            raise _bad("A map gives a level that is not in the list.")
+            raise bad("A map gives a level that is not in the list.")
         levels = frozenset[str]() if level is None else frozenset({str(level)})
         cases.append(((LevelsAllowed(column=source.name, levels=levels, missing=level is None),), value))
     return Cases(column=column.name, cases=tuple(cases))
@@ -248,11 +226,11 @@ def _with_bought(column: Column, written: Mapping[str, Any]) -> Column:
     if isinstance(column, LevelColumn):
         levels = tuple(str(level) for level in written["levels"])
         if column.levels not in (None, levels) or len(set(levels)) < len(levels):
-            raise _bad("A list of levels is not the declared one.")
+            raise bad("A list of levels is not the declared one.")
         return replace(column, levels=levels)
     low, high = float(written["minimum"]), float(written["maximum"])
     if column.minimum not in (None, low) or column.maximum not in (None, high) or not -np.inf < low <= high < np.inf:
-        raise _bad("The bounds of a column are not the declared ones.")
+        raise bad("The bounds of a column are not the declared ones.")
     return _bounded(column, low, high)
 
 
@@ -269,11 +247,3 @@ def _write(file: zipfile.ZipFile, name: str, content: bytes) -> None:
     info = zipfile.ZipInfo(name)  # the date is the format's first: equal models give equal bytes
     info.compress_type = zipfile.ZIP_DEFLATED
     file.writestr(info, content)
-
-
-def _bad(what: str) -> ArtefactError:
-    return ArtefactError(
-        f"The model file cannot be used. {what}",
-        why="Rows are drawn only from a model that is exactly what was fitted.",
-        fix="Use the file a release left in its internal half, unchanged.",
-    )

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -120,6 +120,15 @@ class Merged:
             counts = round_counts(self.share[members] * len(rows), len(rows), rng)
             codes[rng.permutation(rows)] = np.repeat(members, counts)
         return codes
+
+
+def narrowed_cells(merged: Merged, met: npt.NDArray[np.bool_]) -> tuple[Merged, Floats]:
+    """Cells of which only some codes may be drawn, and the share of each cell that they had, shape (n_cells,)."""
+    share = merged.share * met
+    weight = np.bincount(merged.cell_of, share, minlength=merged.n_cells).astype(np.float64)
+    whole = weight[merged.cell_of]
+    within = np.divide(share, whole, out=share.copy(), where=whole > 0)
+    return replace(merged, share=within), weight
 
 
 def attributes_of(schema: Schema, histograms: Mapping[str, Histogram], n_bins: int) -> tuple[Attribute, ...]:

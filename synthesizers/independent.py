@@ -61,6 +61,11 @@ class IndependentPlan:
         return plan_cost(self.lines)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to know."""
+        return ()
+
+    @property
     def estimate(self) -> Estimate:
         """Expected time and memory."""
         return estimate_run(self.one_ways, pairs=0)

@@ -63,6 +63,11 @@ class Plan(Protocol):
         """Expected time and memory."""
         ...
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a caller should know before paying, from public facts: where another choice would serve better."""
+        ...
+
     def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> Model:
         """Measure the training rows through the filter and model what was measured."""
         ...

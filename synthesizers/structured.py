@@ -64,6 +64,11 @@ class StructuredPlan:
         return self.inner.cost
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a caller should know before paying."""
+        return self.inner.notes
+
+    @property
     def estimate(self) -> Estimate:
         """Expected time and memory."""
         return self.inner.estimate

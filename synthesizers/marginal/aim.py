@@ -134,6 +134,11 @@ class AIMPlan:
         return plan_cost(self.lines)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to know."""
+        return ()
+
+    @property
     def estimate(self) -> Estimate:
         """Expected time and memory."""
         return estimate_rounds(

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.discretize import Attribute, Merged, decode_table
+from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells
 from synthesizers.marginal.conditioning import weighted
 from synthesizers.marginal.estimation import MarkovRandomField
 from synthesizers.marginal.sampling import sample_codes
@@ -54,13 +54,9 @@ class MarginalModel:
             met = [attribute.can_meet(c) for c in conditions if c.column == name]
             if not met:
                 continue
-            old = merged[name]
-            share = old.share * np.logical_and.reduce(met)
-            weight = np.bincount(old.cell_of, share, minlength=old.n_cells).astype(np.float64)
+            merged[name], weight = narrowed_cells(merged[name], np.logical_and.reduce(met))
             narrower = weighted(field, name, weight)
             if narrower is None:
                 return None
             field = narrower
-            within = np.divide(share, weight[old.cell_of], out=old.share.copy(), where=weight[old.cell_of] > 0)
-            merged[name] = replace(old, share=within)
         return replace(self, merged=merged, random_field=field)

@@ -122,6 +122,11 @@ class MSTPlan:
         return plan_cost(self.lines)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Nothing to know."""
+        return ()
+
+    @property
     def estimate(self) -> Estimate:
         """Expected time and memory."""
         return estimate_run(self.one_ways, pairs=self.n_pairs)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.random import Generator
 
-from bench.certify import BUDGET, Attack, attack
+from bench.certify import BUDGET, Attack, attack, neighbours
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism, Integers, Mechanism
@@ -122,7 +122,7 @@ class ForRows:
 
 
 def attacked(synthesizer: Any, runs: int, max_rows: int | None = None) -> Attack:
-    return attack(synthesizer, runs, seeded_noise(20), max_rows=max_rows)
+    return attack(synthesizer, runs, seeded_noise(20), tables=neighbours(max_rows))
 
 
 @pytest.mark.parametrize("fault", [HalfTheNoise, FourForOne])

@@ -1,0 +1,129 @@
+"""The two fits, step by step: measure, warm start, adversary, weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.random import Generator as Rng
+
+from privacy.filter import PrivacyFilter
+from privacy.table import Table
+from synthesizers.neural.adversarial import AdversarialTraining
+from synthesizers.neural.cells import Cells
+from synthesizers.neural.clipping import by_unit
+from synthesizers.neural.device import torch_device
+from synthesizers.neural.dp_ctgan import DPCTGAN, DPCTGANPlan
+from synthesizers.neural.matching import BATCH, Fakes, MarginalTargets, targets_of
+from synthesizers.neural.model import NeuralModel, model_of
+from synthesizers.neural.networks import Critic, Generator
+from synthesizers.neural.pate_gan import PATEGAN, PATEGANPlan
+from synthesizers.neural.pretraining import average, pretrain
+from synthesizers.neural.student import Student
+from synthesizers.neural.teachers import teachers_of
+from synthesizers.neural.warm_start import WarmStart
+from synthesizers.protocol import Progress
+
+GENERATOR_RATE = 3e-4
+
+
+@dataclass(frozen=True, slots=True)
+class Warmed:
+    """A generator fitted to what was measured, and all that goes on with it."""
+
+    generator: Generator
+    fakes: Fakes
+    targets: MarginalTargets
+    rng: torch.Generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.fakes.frequencies.device
+
+
+def fit_dp_ctgan(
+    plan: DPCTGANPlan,
+    train: Table,
+    privacy: PrivacyFilter,
+    rng: Rng,
+    progress: Progress,
+    told: Callable[[int], None],
+) -> NeuralModel:
+    """DP-CTGAN. Everything private that is learned passes `privacy`."""
+    progress("measuring marginals")
+    warm = plan.warm_start.measure(train, privacy)
+    rows = by_unit(Cells(warm.found.domain).places(warm.found.cells), train.units)
+    n_units = warm.total
+    if plan.count is not None:
+        n_units = float(privacy.measure(plan.count, np.array(len(rows.units))))
+    progress("fitting the generator to the marginals")
+    begun = warmed(plan.method, warm, rng)
+    method = plan.method
+    training = AdversarialTraining(
+        mechanism=plan.step,
+        steps=method.steps,
+        critic_steps=method.critic_steps,
+        critic_hidden=method.critic_hidden,
+        adversary=plan.adversary,
+    )
+    trained = training.run(begun.generator, rows, n_units, begun.fakes, begun.targets, privacy, begun.rng, told)
+    progress("weighting towards the marginals")
+    return model_of(warm, trained, (method.tilt_rows, method.tilt_steps), begun.rng)
+
+
+def fit_pate_gan(plan: PATEGANPlan, train: Table, privacy: PrivacyFilter, rng: Rng, progress: Progress) -> NeuralModel:
+    """PATE-GAN. Real rows reach teachers alone, and only noisy counts of their votes leave."""
+    progress("measuring marginals")
+    warm = plan.warm_start.measure(train, privacy)
+    cells = Cells(warm.found.domain)
+    progress("fitting the generator to the marginals")
+    begun = warmed(plan.method, warm, rng)
+    rows = by_unit(cells.places(warm.found.cells), train.units)
+    shard_of_unit = privacy.shards(rows.units, plan.n_teachers)
+    shard = np.repeat(shard_of_unit, np.diff(rows.first))
+    teachers = teachers_of(rows.places, shard, plan.n_teachers, cells.width)
+    nothing = np.zeros((0, len(cells.sizes)), dtype=np.int64)
+    critic = Critic(cells.width, plan.method.student_hidden, torch.Generator().manual_seed(begun.rng.initial_seed()))
+    student = Student(critic.to(begun.device), cells, nothing, np.zeros(0))
+    averaged = copy.deepcopy(begun.generator)
+    optimizer = torch.optim.Adam(begun.generator.parameters(), lr=GENERATOR_RATE, betas=(0.5, 0.99))
+    for number in range(1, plan.method.rounds + 1):
+        progress(f"votes, round {number} of {plan.method.rounds}")
+        teachers.train(_generated(begun, plan.n_teachers * plan.method.rows_per_teacher))
+        asked = _generated(begun, plan.method.labels)
+        student.hear(asked, privacy.measure(plan.votes, teachers.votes(asked)), plan.n_teachers)
+        student.learn(plan.method.student_steps, begun.rng)
+        for _ in range(plan.method.generator_steps):
+            probabilities = begun.fakes.probabilities(begun.generator, BATCH, begun.rng)
+            drawn = cells.straight_through(probabilities, begun.rng)
+            loss = begun.targets.misfit_of(probabilities) + plan.adversary * student.loss_of(drawn)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            average(averaged, begun.generator)
+    progress("weighting towards the marginals")
+    return model_of(warm, averaged, (plan.method.tilt_rows, plan.method.tilt_steps), begun.rng)
+
+
+def warmed(method: DPCTGAN | PATEGAN, warm: WarmStart, rng: Rng) -> Warmed:
+    """A generator fitted to a warm start's measurements: post-processing."""
+    device = torch_device(method.device)
+    seed = int(rng.integers(2**62))
+    targets = targets_of(warm, BATCH).to(device)
+    fakes = Fakes(targets.cells, targets.frequencies, torch.ones(targets.cells.width, device=device))
+    generator = Generator(targets.cells.width, method.hidden, method.depth, torch.Generator().manual_seed(seed))
+    torch_rng = torch.Generator(device).manual_seed(seed + 1)
+    fitted = pretrain(generator.to(device), fakes, targets, method.pretraining_steps, torch_rng)
+    return Warmed(fitted, fakes, targets, torch_rng)
+
+
+def _generated(begun: Warmed, n: int) -> np.ndarray:
+    """Places of n generated rows, shape (n, d)."""
+    with torch.no_grad():
+        probabilities = begun.fakes.probabilities(begun.generator, n, begun.rng)
+        places: np.ndarray = begun.fakes.cells.sample_places(probabilities, begun.rng).cpu().numpy()
+    return places

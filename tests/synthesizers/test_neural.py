@@ -1,0 +1,313 @@
+"""Neural generators: layout, targets, weights, teachers, plans; and where real rows do not come."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.short import SHORT, short
+from bench.transcript import RecordingFilter, ReplayingFilter
+from privacy.columns import LevelColumn
+from privacy.conditions import LevelsAllowed
+from privacy.filter import PrivacyFilter
+from privacy.noise import seeded_noise, system_noise
+from privacy.schema import Budget, Schema
+from privacy.schema_file import parse_schema
+from privacy.table import Table
+from synthesizers.errors import PlanError
+from synthesizers.marginal.domain import Domain
+from synthesizers.neural import fitting
+from synthesizers.neural.cells import Cells
+from synthesizers.neural.clipping import GRID
+from synthesizers.neural.dp_ctgan import DPCTGAN, DPCTGANPlan
+from synthesizers.neural.dp_ctgan import GRID as PLANNED_GRID
+from synthesizers.neural.matching import Fakes, MarginalTargets, fit_tilt
+from synthesizers.neural.model import NeuralModel
+from synthesizers.neural.networks import LATENT, Generator
+from synthesizers.neural.pate_gan import PATEGAN
+from synthesizers.neural.student import Student
+from synthesizers.neural.teachers import teachers_of
+from synthesizers.neural.warm_start import pairs_of, trusted
+from synthesizers.registry import synthesizer
+from synthesizers.structured import Structured, StructuredModel
+from tests.tables import MIXED_DOCUMENT, mixed_schema, people, population
+
+CELLS = Cells(Domain({"a": 3, "b": 5, "c": 2}))
+BUDGET = Budget(epsilon=1.0, delta=1e-6)
+
+
+def quiet(_: str) -> None:
+    """No progress."""
+
+
+def test_cells_lie_side_by_side() -> None:
+    assert CELLS.width == 10
+    assert [CELLS.part(name) for name in "abc"] == [slice(0, 3), slice(3, 8), slice(8, 10)]
+    codes = {"a": np.array([2, 0]), "b": np.array([4, 1]), "c": np.array([1, 0])}
+    np.testing.assert_array_equal(CELLS.places(codes), [[2, 7, 9], [0, 4, 8]])
+    rows = CELLS.one_hot(torch.from_numpy(CELLS.places(codes)))
+    assert rows.sum().item() == 6
+    assert rows[0, [2, 7, 9]].tolist() == [1, 1, 1]
+
+
+def test_rows_are_drawn_by_their_probabilities() -> None:
+    """40,000 draws of each column: within 5 standard errors, 1 in 10^6 for each of ten cells."""
+    rng = torch.Generator().manual_seed(0)
+    probabilities = CELLS.probabilities(torch.randn(1, 10, generator=rng)).expand(40_000, -1)
+    share = CELLS.one_hot(CELLS.sample_places(probabilities, rng)).mean(0)
+    expected = probabilities[0]
+    assert ((share - expected).abs() <= 5 * (expected * (1 - expected) / 40_000).sqrt()).all()
+
+
+def test_a_condition_is_always_met() -> None:
+    rng = torch.Generator().manual_seed(0)
+    fakes = Fakes(CELLS, torch.tensor([1.0, 0, 0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.5, 0.5]), torch.ones(10))
+    generator = Generator(10, 8, 1, rng)
+    conditions = fakes.conditions(500, torch.Generator().manual_seed(1))
+    assert (conditions.sum(1) == 1).all()
+    twin = torch.Generator().manual_seed(1)
+    latent = torch.randn(500, LATENT, generator=torch.Generator().manual_seed(1))
+    assert latent.shape == (500, LATENT)
+    probabilities = fakes.probabilities(generator, 500, twin)
+    assert torch.allclose(torch.stack([p.sum(1) for p in probabilities.split(CELLS.sizes, 1)]), torch.ones(3, 500))
+    # One column in three is given, and of "a" there is one cell to be given.
+    assert (probabilities[:, 0] == 1.0).float().mean() > 0.25
+
+
+def targets(pairs: Any, ones: Any, precision: float = 1e6) -> MarginalTargets:
+    measured = torch.zeros(10, 10)
+    measured[CELLS.block(("a", "b"))] = precision
+    return MarginalTargets(CELLS, pairs, measured, ones, torch.full((10,), precision), ones)
+
+
+def test_weights_bring_rows_to_what_was_measured() -> None:
+    """Rows of independent columns, targets of dependent ones: the distance falls to a tenth, and below the noise."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 3, 5_000), rng.integers(0, 5, 5_000)
+    c = rng.integers(0, 2, 5_000)
+    rows = CELLS.one_hot(torch.from_numpy(CELLS.places({"a": a, "b": b, "c": c})))
+    # In the target, b follows a half of the time.
+    follow = np.where(rng.random(5_000) < 0.5, a, b)
+    wanted = CELLS.one_hot(torch.from_numpy(CELLS.places({"a": a, "b": follow, "c": c})))
+    goal = targets(wanted.T @ wanted / 5_000, wanted.mean(0), precision=1e4)
+    before = float(goal.misfit_of(rows))
+    weights = fit_tilt(goal, rows, 300).log_weights(rows).softmax(0)
+    after = float(goal.misfit(rows.T @ (weights[:, None] * rows), weights @ rows))
+    assert after <= 1.0 < before
+    assert after < before / 10
+
+
+def test_without_steps_all_rows_weigh_the_same() -> None:
+    rows = CELLS.one_hot(torch.tensor([[0, 3, 8], [1, 4, 9]]))
+    tilt = fit_tilt(targets(torch.zeros(10, 10), torch.ones(10)), rows, 0)
+    assert tilt.log_weights(rows).tolist() == [0.0, 0.0]
+
+
+def test_one_row_changes_one_vote_a_label() -> None:
+    rng = np.random.default_rng(0)
+    codes = {name: rng.integers(0, size, 60) for name, size in CELLS.domain.sizes.items()}
+    places, shard = CELLS.places(codes), rng.integers(0, 8, 60)
+    fakes, asked = places[rng.integers(0, 60, 80)], places[rng.integers(0, 60, 30)]
+    votes = []
+    for rows in (np.arange(60), np.delete(np.arange(60), 17)):
+        teachers = teachers_of(places[rows], shard[rows], 8, CELLS.width)
+        teachers.train(fakes)
+        votes.append(teachers.votes(asked))
+    assert np.abs(votes[0] - votes[1]).max() <= 1
+    assert votes[0].min() >= 0
+    assert votes[0].max() <= 8
+
+
+def test_a_teacher_without_rows_calls_everything_generated() -> None:
+    teachers = teachers_of(np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64), 4, CELLS.width)
+    fakes = CELLS.places({"a": np.arange(12) % 3, "b": np.arange(12) % 5, "c": np.arange(12) % 2})
+    teachers.train(fakes)
+    assert teachers.votes(fakes).tolist() == [0] * 12
+
+
+def test_teachers_tell_real_rows_from_others() -> None:
+    """Real rows always hold cell 0 of "a", generated ones cell 1 or 2."""
+    rng = np.random.default_rng(0)
+    real = CELLS.places({"a": np.zeros(80, int), "b": rng.integers(0, 5, 80), "c": rng.integers(0, 2, 80)})
+    fake = CELLS.places({"a": 1 + rng.integers(0, 2, 80), "b": rng.integers(0, 5, 80), "c": rng.integers(0, 2, 80)})
+    teachers = teachers_of(real, np.arange(80) % 4, 4, CELLS.width)
+    teachers.train(fake)
+    assert teachers.votes(real[:20]).mean() > 3.5
+    assert teachers.votes(fake[:20]).mean() < 0.5
+
+
+def test_a_muted_adversary_is_not_heard() -> None:
+    assert trusted(0.0) == 1.0
+    assert trusted(1.0) == 0.5
+    assert trusted(100.0) < 1e-3
+
+
+def test_pairs_are_chosen_from_public_facts() -> None:
+    schema = mixed_schema()
+    assert len(pairs_of(schema, 1_000)) == 12 * 11 // 2
+    few = pairs_of(schema, 15)
+    assert len(few) == 15
+    assert sum("approved" in pair for pair in few) == 11
+    asked = {**MIXED_DOCUMENT, "privacy": MIXED_DOCUMENT["privacy"] | {
+        "workload": [{"columns": ["region", "sex"], "weight": 1}, {"columns": ["region", "age", "sex"], "weight": 1}]
+    }}  # fmt: skip
+    assert set(pairs_of(parse_schema(asked), 1_000)) == {("region", "sex"), ("region", "age"), ("sex", "age")}
+
+
+def test_the_grid_of_the_plan_is_that_of_the_sum() -> None:
+    assert PLANNED_GRID == GRID
+
+
+def test_planning_imports_no_torch() -> None:
+    """It takes seconds, and a plan is asked for interactively."""
+    code = "import sys, synthesizers.registry as r; r.synthesizer('dp-ctgan'); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_plan_says_where_votes_are_starved() -> None:
+    schema = mixed_schema()
+    starved = PATEGAN().plan(schema, BUDGET)
+    assert "aim" in starved.notes[0]
+    assert starved.adversary < 0.01
+    public = {**MIXED_DOCUMENT, "privacy": MIXED_DOCUMENT["privacy"] | {"n_public": {"value": 10**6, "cite": "c"}}}
+    fed = replace(PATEGAN(), max_teachers=20_000).plan(parse_schema(public), Budget(epsilon=10.0, delta=1e-7))
+    assert fed.notes == ()
+    assert DPCTGAN().plan(schema, BUDGET).notes
+    assert DPCTGAN().plan(schema, Budget(epsilon=3.0, delta=1e-6)).notes == ()
+
+
+def test_a_gpu_is_asked_for_in_vain() -> None:
+    with pytest.raises(PlanError, match="does not run on a GPU"):
+        synthesizer("aim", "cuda")
+    if not torch.cuda.is_available():
+        with pytest.raises(PlanError, match="no CUDA device"):
+            synthesizer("pate-gan", "cuda").plan(mixed_schema(), BUDGET)
+    assert synthesizer("aim", "cpu").name == "aim"
+
+
+def test_persons_are_counted_where_they_are_protected() -> None:
+    plan = short(DPCTGAN()).plan(people(50, 1).schema, BUDGET)
+    assert isinstance(plan, DPCTGANPlan)
+    assert plan.count is not None
+    assert any(line.purpose == "number of persons" for line in plan.lines)
+    assert short(DPCTGAN()).plan(mixed_schema(), BUDGET).count is None  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
+def test_real_rows_reach_a_model_through_the_filter_alone(name: str) -> None:
+    """Two tables with nothing in common, one set of answers: the same network to the last bit."""
+    one, other = population(200, 1), population(300, 2)
+    plan = SHORT[name].plan(one.schema, BUDGET)
+    recorded = RecordingFilter(plan.cost, seeded_noise(1))
+    replayed = ReplayingFilter(plan.cost, seeded_noise(2), recorded.transcript)
+    models = [plan.fit(t, f, np.random.default_rng(3), quiet) for t, f in ((one, recorded), (other, replayed))]
+    weights = []
+    for model in models:
+        assert isinstance(model, StructuredModel)
+        assert isinstance(model.inner, NeuralModel)
+        weights.append(model.inner.generator.state_dict())
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
+def test_a_student_that_sees_real_rows_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fault of two public implementations, put in: the same trace shows it."""
+    made: list[Student] = []
+    real = population(200, 1)
+
+    def leaky(critic: Any, cells: Cells, rows: Any, shares: Any) -> Student:
+        made.append(Student(critic, cells, rows, shares))
+        return made[-1]
+
+    learn = Student.learn
+
+    def learn_from_real(self: Student, steps: int, rng: torch.Generator) -> None:
+        self.hear(self.cells.places(private[-1]), np.full(len(private[-1]["sex"]), 20), 20)
+        learn(self, steps, rng)
+
+    private: list[dict[str, Any]] = []
+    places = Cells.places
+
+    def kept(self: Cells, codes: Any) -> Any:
+        private.append(dict(codes))
+        return places(self, codes)
+
+    monkeypatch.setattr(fitting, "Student", leaky)
+    monkeypatch.setattr(Student, "learn", learn_from_real)
+    monkeypatch.setattr(Cells, "places", kept)
+    generator = replace(short(PATEGAN()), signal=1e6)
+    plan = Structured(generator).plan(real.schema, BUDGET)
+    recorded = RecordingFilter(plan.cost, seeded_noise(1))
+    models = [plan.fit(real, recorded, np.random.default_rng(3), quiet)]
+    replayed = ReplayingFilter(plan.cost, seeded_noise(2), recorded.transcript)
+    models.append(plan.fit(population(300, 2), replayed, np.random.default_rng(3), quiet))
+    first, second = (m.inner.generator.state_dict() for m in models)  # type: ignore[attr-defined]
+    assert any(not torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
+def test_a_narrowed_model_is_the_model_given_the_condition(name: str) -> None:
+    """Shares of another column among 20,000 rows: narrowed, and thinned from plain draws. Beyond 5 standard errors."""
+    table = population(2_000, 1)
+    plan = SHORT[name].plan(table.schema, Budget(epsilon=10.0, delta=1e-6))
+    model = plan.fit(table, PrivacyFilter(plan.cost, seeded_noise(1)), np.random.default_rng(1), quiet)
+    condition = LevelsAllowed(column="sex", levels=frozenset({"female"}), missing=False)
+    narrower = model.narrowed((condition,))
+    assert narrower is not None
+    drawn = narrower.sample(20_000, np.random.default_rng(2))
+    assert (drawn.codes("sex") == 0).all()
+    plain = model.sample(60_000, np.random.default_rng(3))
+    thinned = plain.select(plain.codes("sex") == 0)
+    column = table.schema["region"]
+    assert isinstance(column, LevelColumn)
+    shares = [np.bincount(t.codes("region"), minlength=column.n_codes) / len(t) for t in (drawn, thinned)]
+    assert np.abs(shares[0] - shares[1]).max() < 0.03
+
+
+def test_nothing_can_meet_an_impossible_condition() -> None:
+    table = population(500, 1)
+    plan = SHORT["dp-ctgan"].plan(table.schema, BUDGET)
+    model = plan.fit(table, PrivacyFilter(plan.cost, seeded_noise(1)), np.random.default_rng(1), quiet)
+    nothing = LevelsAllowed(column="sex", levels=frozenset(), missing=False)
+    assert model.narrowed((nothing,)) is None
+
+
+def wide_schema() -> Schema:
+    levels = [f"level {i}" for i in range(10_000)]
+    fields = [
+        {"name": "many", "type": "string", "categories": levels, "source": "public", "cite": "made up"},
+        {"name": "one", "type": "string", "categories": ["x"], "source": "public", "cite": "made up"},
+        {"name": "flag", "type": "boolean"},
+    ]
+    privacy = {"population": "p", "unit": "row", "adjacency": "add-or-remove", "n_public": "none"}
+    return parse_schema({"name": "wide", "fields": fields, "privacy": privacy})
+
+
+@pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
+def test_ten_thousand_levels_and_a_constant(name: str) -> None:
+    rng = np.random.default_rng(0)
+    columns = {
+        "many": rng.integers(0, 10_000, 400).astype(np.int32),
+        "one": np.zeros(400, np.int32),
+        "flag": rng.integers(0, 2, 400).astype(np.int32),
+    }
+    table = Table(wide_schema(), columns, {}, np.arange(400))
+    plan = SHORT[name].plan(table.schema, BUDGET)
+    model = plan.fit(table, PrivacyFilter(plan.cost, system_noise()), np.random.default_rng(0), quiet)
+    assert len(model.sample(100, np.random.default_rng(0))) == 100
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
+@pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
+def test_a_gpu_fits_a_model_of_the_same_shape(name: str) -> None:
+    table = population(500, 1)
+    generator = short(DPCTGAN() if name == "dp-ctgan" else PATEGAN())
+    plan = Structured(replace(generator, device="cuda")).plan(table.schema, BUDGET)
+    model = plan.fit(table, PrivacyFilter(plan.cost, system_noise()), np.random.default_rng(0), quiet)
+    assert len(model.sample(100, np.random.default_rng(0))) == 100
