@@ -93,14 +93,9 @@ def hard_tables() -> dict[str, Table]:
     }
 
 
+@pytest.mark.parametrize("schema", [mixed_schema, measured_schema, person_schema], ids=["mixed", "measured", "persons"])
 @pytest.mark.parametrize(
-    ("schema", "budget"),
-    [
-        (mixed_schema, BUDGET),
-        (measured_schema, Budget(epsilon=0.1, delta=1e-9)),
-        (person_schema, Budget(epsilon=10, delta=1e-5)),
-    ],
-    ids=["mixed", "measured", "persons"],
+    "budget", [BUDGET, Budget(epsilon=0.1, delta=1e-9), Budget(epsilon=10, delta=1e-5)], ids=["1", "0.1", "10"]
 )
 def test_plans_within_its_budget(synthesizer: Synthesizer, schema: Callable[[], Schema], budget: Budget) -> None:
     cost = synthesizer.plan(schema(), budget).cost
