@@ -6,13 +6,13 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench frontier ablation certify oracles clean
+.PHONY: demo test check format bench frontier ablation certify gate oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
 
 test: $(READY)
-	$(BIN)/python -m pytest --cov
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -32,6 +32,9 @@ frontier: $(READY)
 
 ablation: $(READY)
 	$(BIN)/python -m bench.ablation
+
+gate: $(READY)
+	$(BIN)/python -m bench.gate
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1000 --store

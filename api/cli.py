@@ -22,6 +22,7 @@ from api.further_rows import FurtherRows
 from api.home import Home, default_ledger_path
 from api.recipe import Recipe
 from api.streams import fresh_seed
+from audits.release.review import Said
 from privacy.errors import BudgetExceededError, JournalError, OverspendError, ReleaseError
 from privacy.ledger import LedgerError
 
@@ -233,8 +234,8 @@ def review(
     if approve is None:
         raise typer.BadParameter("say --approve or --reject", param_hint="--approve")
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    said = commands.Said(approve=approve, reviewer=reviewer, role=role, reason=reason, time=now)
-    _guarded(lambda: commands.decide(bundle, said, _home(ledger), as_json=as_json), as_json=as_json)
+    said = Said(reviewer=reviewer, role=role, reason=reason, time=now)
+    _guarded(lambda: commands.decide(bundle, said, _home(ledger), approve=approve, as_json=as_json), as_json=as_json)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from api.recipe import Recipe
 from api.steps import Steps
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
-from audits.release.review import charge_behind, review
+from audits.release.review import Said, charge_behind, review
 from audits.release.verify import verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
@@ -38,17 +37,6 @@ from synthesizers.registry import synthesizer
 EXIT = {Verdict.PASS: 0, Verdict.REVIEW: 4, Verdict.WITHHOLD: 3}
 SHARE_ORDER = np.array([16.0])
 """Rényi order at which the shares of a price are compared: near the best one for usual budgets."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A reviewer's decision."""
-
-    approve: bool
-    reviewer: str
-    role: str
-    reason: str
-    time: str
 
 
 def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
@@ -180,20 +168,11 @@ def audit(asked: ForeignAudit, home: Home, *, as_json: bool) -> int:
     return EXIT[decision.verdict]
 
 
-def decide(bundle: Path, said: Said, home: Home, *, as_json: bool) -> int:
+def decide(bundle: Path, said: Said, home: Home, *, approve: bool, as_json: bool) -> int:
     """Carry out a review, and record it in the ledger that holds the release's charge."""
     charge = _charge_of(bundle, home)
-    reviewed = review(
-        bundle,
-        approve=said.approve,
-        reviewer=said.reviewer,
-        role=said.role,
-        reason=said.reason,
-        time=said.time,
-        quarantine=home.quarantine,
-        key=home.signing_key,
-    )
-    word = "approved" if said.approve else "rejected"
+    reviewed = review(bundle, approve=approve, said=[said], quarantine=home.quarantine, key=home.signing_key)
+    word = "approved" if approve else "rejected"
     facts = {"decision": word, "reviewer": said.reviewer, "role": said.role, "bundle": reviewed.digest}
     home.ledger.record(charge, "review", facts)
     told = {"decision": word, "bundle": str(bundle), "digest": reviewed.digest, "released": reviewed.released}

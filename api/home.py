@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from platformdirs import user_data_path
 
@@ -11,6 +12,25 @@ from audits.release.quarantine import Quarantine
 from audits.release.signing import SigningKey, load_or_make_key
 from privacy.journal import SqliteJournal
 from privacy.ledger import Ledger
+
+
+class Installation(Protocol):
+    """What a release needs of the installation it is made in: a folder's, or the service's."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The budget of every population this installation has charged."""
+        ...
+
+    @property
+    def signing_key(self) -> SigningKey:
+        """The Ed25519 key bundles are signed with."""
+        ...
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Where tables under review wait, encrypted."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

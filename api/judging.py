@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
-from api.home import Home
+from api.home import Installation
 from api.steps import Steps
 from api.streams import Streams
 from audits.assignment import Design, Parts
@@ -54,6 +54,7 @@ class Candidate:
         kept: further files for the internal half.
         seed: of the streams that protect nobody.
         out: where the bundle goes.
+        held: whether people must let the table out even where every check passed.
     """
 
     synthetic: Table
@@ -68,6 +69,7 @@ class Candidate:
     kept: Mapping[str, bytes]
     seed: int
     out: Path
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,7 @@ class Release:
     outcomes: tuple[Outcome, ...]
 
 
-def judge(candidate: Candidate, home: Home, charge: Charge, key: SigningKey, steps: Steps) -> Release:
+def judge(candidate: Candidate, home: Installation, charge: Charge, key: SigningKey, steps: Steps) -> Release:
     """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""
     streams = Streams(candidate.seed)
     evidence = evidence_of(candidate, streams["thinning"])
@@ -106,6 +108,7 @@ def judge(candidate: Candidate, home: Home, charge: Charge, key: SigningKey, ste
         certificate=certificate,
         reproducibility=_reproducibility(candidate, digest),
         reweighted=candidate.reweighted,
+        held=candidate.held,
     )
     contents = Contents(
         schema=candidate.schema,
@@ -117,6 +120,7 @@ def judge(candidate: Candidate, home: Home, charge: Charge, key: SigningKey, ste
         charge=charge.id,
         ledger_head=home.ledger.head(),
         code_version=version("tablegate"),
+        held=candidate.held,
         kept=candidate.kept,
     )
     bundle = seal(candidate.out, contents, synthetic=candidate.synthetic, key=key, quarantine=home.quarantine)
@@ -148,6 +152,7 @@ def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
         control=control,
         reference=reference,
         synthetic=candidate.synthetic,
+        claimed_delta=candidate.statement.claim.delta,
         expected_error=candidate.model.expected_error,
     )
 

@@ -7,7 +7,7 @@ happens. What the generator learns goes through the filter; what the audits lear
 from __future__ import annotations
 
 from api.coins import fresh_coins
-from api.home import Home
+from api.home import Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import Order, Recipe, place
 from api.steps import Steps
@@ -23,17 +23,22 @@ from synthesizers.artefact import save
 from synthesizers.conditioning import draw, weigh
 
 
-def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
+def release(recipe: Recipe, home: Installation, steps: Steps) -> Release:
     """Make one release. Raises a ReleaseError for what is refused before the charge."""
     steps("checking the request")
     order = place(recipe)
-    key = home.signing_key  # made before the charge: a folder nobody may write to must not cost budget
+    _ = home.signing_key  # made before the charge: a folder nobody may write to must not cost budget
+    charge, privacy = charge_and_open(order, home, system_noise())
+    return make(order, home, charge, privacy, steps)
+
+
+def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilter, steps: Steps) -> Release:
+    """Everything from the first row to the sealed bundle, under a charge that was opened."""
+    recipe = order.recipe
     streams = Streams(recipe.seed)
-    noise = system_noise()
-    charge, privacy = charge_and_open(order, home, noise)
 
     steps("reading the table")
-    coins = fresh_coins(noise)
+    coins = fresh_coins(privacy.noise)
     table = read_table(recipe.table, order.schema)
     parts = coins.parts(table, order.design)
 
@@ -59,11 +64,12 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
         kept=kept,
         seed=recipe.seed,
         out=recipe.out,
+        held=recipe.held,
     )
-    return judge(candidate, home, charge, key, steps)
+    return judge(candidate, home, charge, home.signing_key, steps)
 
 
-def charge_and_open(order: Order, home: Home, noise: NoiseSource) -> tuple[Charge, PrivacyFilter]:
+def charge_and_open(order: Order, home: Installation, noise: NoiseSource) -> tuple[Charge, PrivacyFilter]:
     """Charge the plan and open the charge: the last point at which nothing has been read.
 
     The loop ends because a charge somebody else has opened is never handed out again.
@@ -89,7 +95,7 @@ def claim_of(order: Order) -> Claim:
     return Claim(epsilon=order.budget.epsilon, delta=order.budget.delta, accountant=accountant_of(order.plan.cost))
 
 
-def state(order: Order, home: Home, charge: Charge, privacy: PrivacyFilter) -> PrivacyStatement:
+def state(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilter) -> PrivacyStatement:
     """The privacy statement of a finished fit, from the events it really emitted."""
     return PrivacyStatement(
         synthesizer=order.synthesizer.name,

@@ -45,6 +45,7 @@ class Recipe:
         request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
             was never opened.
         device: "auto", "cpu" or "cuda".
+        held: whether people must let the table out even where every check passed.
     """
 
     table: Path
@@ -61,6 +62,7 @@ class Recipe:
     where: tuple[str, ...] = ()
     balance: tuple[str, ...] = ()
     given: Path | None = None
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,14 @@ class Order:
 
 def place(recipe: Recipe) -> Order:
     """Check everything that can be checked before a charge. Raises a ReleaseError with what, why and how to fix."""
+    order = order_of(recipe)
+    check_file(recipe.table, order.schema)
+    check_target(recipe.out)
+    return order
+
+
+def order_of(recipe: Recipe) -> Order:
+    """The same for whoever does not hold the table: checks and prices the request, looks at no file but the schema."""
     schema = load_schema(recipe.schema)
     cap = schema.require_releasable()
     budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
@@ -120,8 +130,6 @@ def place(recipe: Recipe) -> Order:
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
     check_seed(recipe.seed)
-    check_file(recipe.table, schema)
-    check_target(recipe.out)
     return Order(
         recipe=recipe,
         schema=schema,

@@ -2,8 +2,9 @@
 
 Each unit gets one independent draw from the `NoiseSource` with public probabilities (decision: no fixed counts, no
 permutation, no row position, no publishable seed). *reference* is a population sample an attacker might have and is
-never scored. The *pool* is split into train and control by a fair coin, so that membership of every unit in it is a
-secret bit with p = 1/2, as auditing in one run needs (Steinke, Nasr & Jagielski 2023). Everybody else trains.
+never scored by an attack that uses it. The *pool* is split into train and control by a fair coin, so that membership
+of every unit in it is a secret bit with p = 1/2, as auditing in one run needs (Steinke, Nasr & Jagielski 2023).
+Everybody else trains.
 """
 
 from __future__ import annotations

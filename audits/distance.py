@@ -154,6 +154,38 @@ def nearest(queries: Features, reference: Features, k: int) -> Floats:
     return found
 
 
+def neighbours(queries: Features, reference: Features, k: int) -> tuple[Rows, Floats]:
+    """Which the k nearest reference rows are, and how far, nearest first.
+
+    Of rows at one distance those with the lowest index are named, as far as single precision finds them; who must not
+    prefer any puts the reference in random order first.
+
+    Args:
+        queries: rows to search for, n of them.
+        reference: rows to search in; at least k.
+        k: neighbours wanted, from 1.
+
+    Returns:
+        Indices into `reference` and distances, both of shape (n, k).
+
+    Raises:
+        ValueError: fewer than k reference rows.
+    """
+    if not 1 <= k <= len(reference):
+        raise ValueError("k is at least 1 and at most the number of reference rows")
+    crowd = _crowd(reference)
+    found, far = np.zeros((len(queries), k), np.intp), np.zeros((len(queries), k))
+    for start in range(0, len(queries), QUERY_BLOCK):
+        block = queries.select(slice(start, start + QUERY_BLOCK))
+        with threadpool_limits(limits=1, user_api="blas"):
+            rows = np.sort(_candidates(block, crowd, k), axis=1)
+        squared = np.where(rows < 0, np.inf, _measure(block, reference, rows))
+        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+        found[start : start + len(block)] = np.take_along_axis(rows, order, axis=1)
+        far[start : start + len(block)] = np.sqrt(np.take_along_axis(squared, order, axis=1))
+    return found, far
+
+
 def others(rows: Features, k: int) -> Floats:
     """Distances of each row to its k nearest other rows, ascending, shape (n, k); fewer columns where there are fewer.
 

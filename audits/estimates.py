@@ -142,6 +142,25 @@ def estimate_finding(
     )
 
 
+def exact_finding(
+    *, audit: str, quantity: str, subject: str, value: float, baseline: float, worse: Literal["higher", "lower"], n: int
+) -> Finding:
+    """An internal finding that is known and not estimated, a count or a p-value: all of its bounds are itself."""
+    return Finding(
+        audit=audit,
+        quantity=quantity,
+        subject=subject,
+        estimate=value,
+        interval=Interval(value, value, USUAL),
+        strict=Interval(value, value, STRICT),
+        baseline=baseline,
+        worse=worse,
+        n=n,
+        detectable=None,
+        audience=Audience.INTERNAL,
+    )
+
+
 def mean_variance(influence: Floats, units: npt.NDArray[np.int64]) -> float:
     """Variance of a mean over rows, where the rows of one unit move together.
 

@@ -21,8 +21,10 @@ class Evidence:
         train: rows the generator was fitted to.
         pooled: which rows of `train` are in the audit pool, shape (len(train),).
         control: rows of the pool that were held back.
-        reference: an attacker's own sample of the population; never scored.
+        reference: an attacker's own sample of the population; never scored by an attack that uses it.
         synthetic: what would be released.
+        claimed_delta: delta of the promise, where membership of the pool was decided by fair coins; None where no
+            promise is made or somebody else chose who trained.
         expected_error: error bound of every measured marginal from its noise alone, by clique; public.
     """
 
@@ -32,4 +34,5 @@ class Evidence:
     control: Table
     reference: Table
     synthetic: Table
+    claimed_delta: float | None = None
     expected_error: Mapping[tuple[str, ...], float] = field(default_factory=dict)

@@ -23,7 +23,7 @@ def tree_matrix(table: Table, *, leave_out: str) -> Floats:
 
     Args:
         table: rows coded by a schema whose domains are known.
-        leave_out: the column that is not a feature: the target.
+        leave_out: the column that is not a feature: the target; empty for none.
     """
     columns = _features(table, leave_out)
     matrix = np.empty((len(table), len(columns)))
@@ -50,11 +50,6 @@ def linear_matrix(table: Table, *, leave_out: str) -> sparse.csr_array:
     if not blocks:
         return sparse.csr_array((len(table), 0))
     return sparse.csr_array(sparse.hstack(blocks, format="csr"))
-
-
-def canonical(table: Table) -> Table:
-    """The same rows in the one order their cells define, so that no result depends on the order they came in."""
-    return table.select(np.lexsort([table.columns[name] for name in reversed(table.schema.names)]))
 
 
 def _features(table: Table, leave_out: str) -> tuple[Column, ...]:

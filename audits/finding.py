@@ -43,8 +43,9 @@ class Finding:
         subject: the column, pair of columns or group it is about; empty for the whole table.
         estimate: the point.
         interval: one-sided 95% bounds; a PASS reads the unfavourable one.
-        strict: one-sided 99.9% bounds; a WITHHOLD reads the favourable one, so that forty checks and the copying
-            p-value at 1% together block a harmless table with probability at most 5% (Bonferroni).
+        strict: one-sided 99.99% bounds; a WITHHOLD reads the favourable one, so that three hundred checks, the
+            copying p-value and the bound from one run at 1% each block a harmless table with probability at most 5%
+            (Bonferroni). Its confidence is written in it; that of the bound from one run is 99%.
         baseline: the same quantity when nothing leaks, or for real rows.
         worse: the direction that is bad.
         n: rows, attacks or people behind it.

@@ -4,7 +4,7 @@ Every interval is two one-sided bounds that each hold with probability `confiden
 get Clopper-Pearson's exact bounds, differences of rates Miettinen and Nurminen's score bounds. Newcombe's hybrid is
 simpler; enumerated over both binomials at rates of .2% to 2% in samples of five or six to one, as copies have, its 95%
 lower bounds, on which a WITHHOLD rests, hold 96.3% to 98.0% of the time and these 95.7% to 97.1%; upper bounds of both
-hold 93.9% to 94.3% there, at least 98.8% for 99.5%. A WITHHOLD reads 99.9%.
+hold 93.9% to 94.3% there, at least 98.8% for 99.5%. A WITHHOLD reads 99.99%.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy.stats import beta, hypergeom, rankdata
 
 from audits.finding import Interval
 
-USUAL, STRICT = 0.95, 0.999
+USUAL, STRICT = 0.95, 0.9999
 """Confidence of the two intervals of a finding: a PASS reads the first, a WITHHOLD the second."""
 
 LEVEL, POWER = 0.05, 0.80

@@ -24,7 +24,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
-from audits.features import canonical, linear_matrix, tree_matrix
+from audits.features import linear_matrix, tree_matrix
+from audits.rows import canonical
 from privacy.columns import Floats, LevelColumn
 from privacy.table import Table
 

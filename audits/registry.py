@@ -5,18 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from audits.attacks.attribute_inference import AttributeInference
 from audits.attacks.copies import Copies
+from audits.attacks.linkability import Linkability
 from audits.attacks.membership import MembershipInference
+from audits.attacks.singling_out import SinglingOut
+from audits.content import Content
 from audits.fairness.outcomes import Outcomes
 from audits.fairness.representation import Representation
+from audits.fidelity.detection import Detection
 from audits.fidelity.marginals import Marginals
 from audits.fidelity.utility import Utility
 from audits.protocol import Audit
 
 STANDARD: tuple[Audit, ...] = (
+    Content(),
     Copies(),
     MembershipInference(),
+    SinglingOut(),
+    Linkability(),
+    AttributeInference(),
     Marginals(),
+    Detection(),
     Utility(),
     Representation(),
     Outcomes(),

@@ -198,7 +198,7 @@ class _SqliteTransaction:
 
     def entries(self) -> Iterator[Entry]:
         rows = self.connection.execute("SELECT seq, kind, body, previous, digest FROM entry ORDER BY seq")
-        return (_entry(row) for row in rows)
+        return (read_entry(row) for row in rows)
 
     def append(self, kind: str, body: Mapping[str, Any]) -> Entry:
         last = self.connection.execute("SELECT seq, digest FROM entry ORDER BY seq DESC LIMIT 1").fetchone()
@@ -273,7 +273,8 @@ def _value(connection: sqlite3.Connection, query: str) -> Any:
     return connection.execute(query).fetchone()[0]
 
 
-def _entry(row: tuple[int, bytes, bytes, bytes, bytes]) -> Entry:
+def read_entry(row: tuple[int, bytes, bytes, bytes, bytes]) -> Entry:
+    """An entry from its stored form: number, kind, canonical body, previous and own digest. Raises JournalError."""
     seq, kind, written, previous, digest = row
     try:
         body = parse_body(written)

@@ -167,6 +167,28 @@ class Ledger:
             transaction.append("opened", self._about(charge))
         return PrivacyFilter(standing.charge.cost, noise)
 
+    def reopen(self, charge: Charge, noise: NoiseSource, reason: str) -> PrivacyFilter:
+        """Give the key to the rows once more, after a run that died before anything of it left its process.
+
+        What nobody saw teaches nobody: the second run is then the only release of the charge. That nothing left (no
+        bundle, checkpoint, stream or log) is the caller's to know; that no verdict was recorded is checked here.
+
+        Raises:
+            LedgerError: the charge was never opened, came to a verdict, is voided, or is not in this ledger.
+            RequestError: no reason is given.
+        """
+        _check_reason(reason)
+        with self.journal.transaction() as transaction:
+            standing = _find(_books(checked(transaction.entries()), charge.population), charge)
+            if standing.judged or not standing.opened:
+                raise LedgerError(
+                    "The charge has come to a verdict." if standing.judged else "The charge was never opened.",
+                    why="A charge pays for one release.",
+                    fix="Charge a new release." if standing.judged else "Open it first.",
+                )
+            transaction.append("reopened", self._about(charge) | {"reason": reason})
+        return PrivacyFilter(standing.charge.cost, noise)
+
     def void(self, charge: Charge, reason: str) -> None:
         """Take a charge back that nobody opened.
 
@@ -296,6 +318,7 @@ class _Standing:
     charge: Charge
     body: Mapping[str, Any]
     opened: bool = False
+    judged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -327,6 +350,8 @@ def _books(entries: Iterable[Entry], population: str) -> _Books | None:
                     standing[entry.digest] = _Standing(charge=_charge(entry), body=body)
                 case "opened":
                     standing[body["charge"]] = replace(standing[body["charge"]], opened=True)
+                case "verdict":
+                    standing[body["charge"]] = replace(standing[body["charge"]], judged=True)
                 case "void":
                     del standing[body["charge"]]
         except (KeyError, TypeError, ValueError) as error:

@@ -1,53 +1,52 @@
 """Membership inference: how well does someone who sees the released table tell who trained?
 
 Targets are the audit pool, whose membership is a fair secret coin: rows that trained against rows held back. The
-attacker knows the released table and, beside it, a reference sample of the population, which is never scored. Every
-attack is a score by distance in public units; nothing is trained on labels. An average hides people, so each attack is
-also read on the most isolated tenth of the targets and in every sensitive group. A rate at a low false-positive rate is
-pooled over records and is no bound on epsilon: it is never converted into one.
+attacker knows the released table and, beside it, a reference sample of the population, which is not scored here; the
+attacks are those of `audits.attacks.membership_scores`. An average hides people, so each attack is also read on the
+most isolated tenth of the targets and in every sensitive group. A rate at a low false-positive rate is pooled over
+records and is no bound on epsilon: it is never converted into one. The bound of `audits.attacks.one_run` is one.
 
 The false-positive rate is set on the reference sample, each row of which leaves itself out when it is compared with the
 reference, and is only nearly the one achieved on control rows; what leaks is therefore their difference, "TPR excess".
-
-Sources: GAN-Leaks (Chen et al. 2020) for calibration by a reference; DOMIAS (van Breugel et al. 2023) for the density
-ratio, here by nearest neighbours, since a kernel density is singular on one-hot columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import floor, inf
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from audits.attacks.copies import one_row_per_unit
-from audits.distance import Features, features, join, nearest, others
+from audits.attacks.game import Mask, Targets, targets_of
+from audits.attacks.membership_scores import NEIGHBOURS, attack_scores
+from audits.attacks.one_run import best_guesses, epsilon_bound, reach
+from audits.distance import Features, features, others
 from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, excess_finding, rate_finding
 from audits.evidence import Evidence
-from audits.finding import Audience, Finding
-from audits.intervals import detectable_difference, tpr_at_fpr
+from audits.finding import Audience, Finding, Interval
+from audits.intervals import USUAL, detectable_difference, tpr_at_fpr
+from audits.rows import canonical, one_row_per_unit
 from privacy.columns import Floats
-from privacy.table import Table
 
-MIN_TARGETS = 100
 MIN_REFERENCE = 50
+"""Smallest reference sample that can set a threshold."""
+
 MIN_TAIL = 20
 MIN_GROUP = 250
-"""Targets a side below which there is no answer: for the audit, the outlier decile and a sensitive group; and the
-smallest reference sample that can set a threshold."""
-
-NEIGHBOURS = 20
-"""Most neighbours a density is estimated from."""
-
-FLOOR = 1e-3
-"""Added to a distance before its logarithm, in units of a public range: twins are near, not infinitely near."""
+"""Targets a side below which there is no answer for the outlier decile and for a sensitive group."""
 
 OUTLIERS = 0.1
-FPR = 0.01
+PROOF = 0.99
+"""Confidence at which the bound from one run refutes a claim: with probability m times delta anything may be known of
+some unit, so that no much larger one can be had of a pool of thousands."""
+
+RATES = (0.1, 0.01, 0.001)
+"""False-positive rates; one that is less than a row of the reference sample is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +54,10 @@ class MembershipInference:
     """How much better than chance an attacker tells rows that trained from rows that did not.
 
     Attributes:
-        max_targets: targets a side; a random sample of more.
+        max_targets: units attacked at most, of both sides together.
     """
 
-    max_targets: int = 10_000
+    max_targets: int = 20_000
     name: ClassVar[str] = "membership inference"
     title: ClassVar[str] = "Membership inference"
 
@@ -68,86 +67,85 @@ class MembershipInference:
         Raises:
             InconclusiveError: fewer than 100 targets a side, 50 reference rows or 20 synthetic ones.
         """
-        members = self._targets(evidence.train.select(evidence.pooled), rng)
-        outsiders = self._targets(evidence.control, rng)
+        targets = targets_of(evidence, self.max_targets, rng)
         reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-        if min(len(members), len(outsiders)) < MIN_TARGETS:
-            raise InconclusiveError(f"fewer than {MIN_TARGETS} targets that trained, or that did not")
         if len(reference) < MIN_REFERENCE:
             raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
         if len(evidence.synthetic) < NEIGHBOURS:
             raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
-        rows = [features(table, evidence.schema) for table in (members, outsiders, reference, evidence.synthetic)]
-        targets, known, released = join(rows[0], rows[1]), rows[2], rows[3]
-        on_targets = _scores(
-            nearest(targets, released, NEIGHBOURS), nearest(targets, known, NEIGHBOURS), released, known
+        rows = targets.rows
+        scores = attack_scores(
+            rows, reference, canonical(evidence.synthetic), evidence.schema, evidence.expected_error, rng
         )
-        on_reference = _scores(nearest(known, released, NEIGHBOURS), others(known, NEIGHBOURS), released, known)
-        is_member = np.arange(len(targets)) < len(members)
-        tiers = {"outlier decile": (_outliers(targets), MIN_TAIL), **_groups(members, outsiders)}
+        is_member = targets.is_member
+        tiers = {"outlier decile": (_outliers(features(rows, evidence.schema)), MIN_TAIL), **_groups(targets)}
         findings: list[Finding] = []
-        for attack, score in on_targets.items():
-            findings += _overall(attack, score[is_member], score[~is_member], on_reference[attack])
-            findings += _by_tier(attack, score, is_member, tiers)
+        for attack, score in scores.items():
+            findings += _overall(attack, score.targets[is_member], score.targets[~is_member], score.reference)
+            findings += _by_tier(attack, score.targets, is_member, tiers)
+        if evidence.claimed_delta is not None:
+            on_coins = {attack: score.targets[targets.is_coin] for attack, score in scores.items()}
+            findings += _one_run(on_coins, is_member[targets.is_coin], evidence.claimed_delta)
         return tuple(findings)
-
-    def _targets(self, table: Table, rng: Generator) -> Table:
-        rows = one_row_per_unit(table, rng)
-        if len(rows) > self.max_targets:
-            rows = np.sort(rng.choice(rows, self.max_targets, replace=False))
-        return table.select(rows)
 
 
 Tiers = Mapping[str, tuple[npt.NDArray[np.bool_], int]]
 
 
-def _scores(to_synthetic: Floats, to_reference: Floats, released: Features, known: Features) -> dict[str, Floats]:
-    """Scores of every attack, shape (n,); higher means "was trained on".
-
-    The density ratio averages log distances over k neighbours a side, with k in proportion to the rows a side has, so
-    that both densities are read at one scale and what is left is not the difference in size.
-
-    Args:
-        to_synthetic: distances to the nearest synthetic rows, ascending, shape (n, 20).
-        to_reference: distances to the nearest reference rows, oneself left out, ascending, shape (n, 20).
-        released: the synthetic rows.
-        known: the reference rows.
-    """
-    near, far = np.log(to_synthetic + FLOOR), np.log(to_reference + FLOOR)
-    ratio = len(released) / len(known)
-    k_near, k_far = (max(1, min(NEIGHBOURS, round(NEIGHBOURS * r))) for r in (ratio, 1 / ratio))
-    return {
-        "nearest neighbour": -to_synthetic[:, 0],
-        "fifth nearest neighbour": -to_synthetic[:, 4],
-        "calibrated": far[:, 0] - near[:, 0],
-        "density ratio": far[:, :k_far].mean(axis=1) - near[:, :k_near].mean(axis=1),
-    }
-
-
 def _overall(attack: str, members: Floats, outsiders: Floats, reference: Floats) -> Iterator[Finding]:
-    """AUC, and what the threshold of the reference sample catches."""
-    hits, false_alarms = tpr_at_fpr(members, outsiders, reference, FPR)
-    n, h = len(members), len(outsiders)
+    """AUC, and what the thresholds of the reference sample catch."""
     yield _auc(attack, members, outsiders)
-    for quantity, count, total in ((f"TPR at {FPR:.0%} FPR", hits, n), (f"achieved FPR at {FPR:.0%}", false_alarms, h)):
+    for rate in RATES:
+        if floor(rate * len(reference)) >= 1:
+            yield from _at_rate(attack, rate, members, outsiders, reference)
+
+
+def _at_rate(attack: str, rate: float, members: Floats, outsiders: Floats, reference: Floats) -> Iterator[Finding]:
+    hits, false_alarms = tpr_at_fpr(members, outsiders, reference, rate)
+    n, h, at = len(members), len(outsiders), f"{100 * rate:g}%"
+    for quantity, count, total in (
+        (f"TPR at {at} FPR", hits, n),
+        (f"achieved FPR at {at}", false_alarms, h),
+    ):
         yield rate_finding(
             audit=MembershipInference.name,
             quantity=quantity,
             subject=attack,
             hits=count,
             n=total,
-            baseline=FPR,
-            detectable=detectable_difference(FPR, n, h),
+            baseline=rate,
+            detectable=detectable_difference(rate, n, h),
             audience=Audience.INTERNAL,
         )
     yield excess_finding(
         audit=MembershipInference.name,
-        quantity=f"TPR excess at {FPR:.0%} FPR",
+        quantity=f"TPR excess at {at} FPR",
         subject=attack,
         hits=hits,
         n=n,
         other_hits=false_alarms,
         other_n=h,
+        audience=Audience.INTERNAL,
+    )
+
+
+def _one_run(scores: Mapping[str, Floats], is_member: Mask, delta: float) -> Iterator[Finding]:
+    """The bound on this release's own epsilon, beside the largest these guesses could have proven."""
+    best = best_guesses(scores, is_member)
+    m = len(is_member)
+    usual, strict = (epsilon_bound(best, len(scores), m, delta, confidence) for confidence in (USUAL, PROOF))
+    most = reach(tuple(best), len(scores), m, delta, USUAL)
+    yield Finding(
+        audit=MembershipInference.name,
+        quantity="epsilon, lower bound from one run",
+        subject="",
+        estimate=usual,
+        interval=Interval(usual, inf, USUAL),
+        strict=Interval(strict, inf, PROOF),
+        baseline=0.0,
+        worse="higher",
+        n=m,
+        detectable=most,
         audience=Audience.INTERNAL,
     )
 
@@ -167,11 +165,11 @@ def _outliers(targets: Features) -> npt.NDArray[np.bool_]:
     return far
 
 
-def _groups(members: Table, outsiders: Table) -> dict[str, tuple[npt.NDArray[np.bool_], int]]:
+def _groups(targets: Targets) -> dict[str, tuple[npt.NDArray[np.bool_], int]]:
     """Masks of the targets in every level of every sensitive column."""
     groups = {}
-    for column in members.schema.sensitive:
-        codes = np.concatenate([members.codes(column.name), outsiders.codes(column.name)])
+    for column in targets.rows.schema.sensitive:
+        codes = targets.rows.codes(column.name)
         for code, level in enumerate(column.declared):
             groups[f"{column.name}={level}"] = codes == code, MIN_GROUP
     return groups

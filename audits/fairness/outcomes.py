@@ -32,12 +32,11 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from audits.errors import InconclusiveError
-from audits.estimates import estimate_finding
+from audits.estimates import estimate_finding, exact_finding
 from audits.evidence import Evidence
 from audits.fairness.gaps import ODDS, PARITY, Gap, Mask, Whole, count, jackknife_variance, resampled
 from audits.fairness.representation import group_name
-from audits.finding import Audience, Finding, Interval
-from audits.intervals import STRICT, USUAL
+from audits.finding import Finding
 from audits.prediction import gradient_boosting, labelled_rows
 from privacy.columns import LevelColumn
 from privacy.table import Table
@@ -104,7 +103,16 @@ class Outcomes:
             (TOO_FEW_LABELS, labels, self.min_labels, large & (labels < self.min_labels)),
         ):
             for code in np.flatnonzero(left_out):
-                yield self._listed(quantity, group_name(column, int(code)), int(sizes[code]), least)
+                n = int(sizes[code])
+                yield exact_finding(
+                    audit=self.name,
+                    quantity=quantity,
+                    subject=group_name(column, int(code)),
+                    value=n,
+                    baseline=least,
+                    worse="lower",
+                    n=n,
+                )
         for gap, sizes, groups in (
             (PARITY, rows, np.flatnonzero(large)),
             (ODDS, labels, np.flatnonzero(large & (labels >= self.min_labels))),
@@ -144,21 +152,6 @@ class Outcomes:
                 limits=(least, 1.0),
                 looked_at=1,
             )
-
-    def _listed(self, quantity: str, subject: str, n: int, least: int) -> Finding:
-        return Finding(
-            audit=self.name,
-            quantity=quantity,
-            subject=subject,
-            estimate=n,
-            interval=Interval(n, n, USUAL),
-            strict=Interval(n, n, STRICT),
-            baseline=least,
-            worse="lower",
-            n=n,
-            detectable=None,
-            audience=Audience.INTERNAL,
-        )
 
 
 @dataclass(frozen=True, slots=True)

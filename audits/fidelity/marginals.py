@@ -26,15 +26,15 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
+from audits.cells import Cells, cells, n_cells
 from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding, mean_variance
 from audits.evidence import Evidence
-from audits.features import canonical
 from audits.finding import Finding
-from privacy.columns import Column, LevelColumn
+from audits.rows import canonical
+from privacy.columns import Column
 from privacy.table import Table
 
-Cells: TypeAlias = npt.NDArray[np.int64]
 Influence: TypeAlias = npt.NDArray[np.floating[Any]]
 Ways: TypeAlias = Literal["1-way", "2-way"]
 
@@ -118,26 +118,6 @@ class Contrast:
     def excess(self) -> float:
         """What the distance has over its noise floor, in [-1, 1]."""
         return self.distance - self.floor
-
-
-def cells(table: Table, column: Column, bins: int) -> Cells:
-    """Cell of every row in a column's public partition, shape (n,), in [0, n_cells(column, bins))."""
-    if isinstance(column, LevelColumn):
-        return table.codes(column.name).astype(np.int64)
-    low, high = column.bounds
-    n_bins = n_cells(column, bins) - 1
-    width = (high - low + (1 if column.is_discrete else 0)) or 1.0
-    values = table.numbers(column.name)
-    inside = np.clip(np.floor((np.nan_to_num(values, nan=low) - low) / width * n_bins), 0, n_bins - 1)
-    return np.where(np.isnan(values), n_bins, inside).astype(np.int64)
-
-
-def n_cells(column: Column, bins: int) -> int:
-    """Number of cells of a column: its codes, or its bins and missing; whole numbers have no empty bins by design."""
-    if isinstance(column, LevelColumn):
-        return column.n_codes
-    low, high = column.bounds
-    return 1 + (min(bins, round(high - low) + 1) if column.is_discrete else bins)
 
 
 def cross(a: Binned, b: Binned) -> Binned:

@@ -2,7 +2,7 @@
 
 Everything in `BUNDLE` is safe for its recipient. Exact findings go to `BUNDLE.internal`, which the bundle names by the
 digest of its manifest, so that a bundle vouches for findings it does not show. Only a released bundle has `data/`: the
-table of a release under review waits in quarantine, and that of a withheld one is dropped.
+table of a release that waits for people is in quarantine, and that of a withheld one is dropped.
 
     data/synthetic.parquet, data/synthetic.csv   the table, when released
     scorecard.json, report.html                  for the recipient
@@ -68,6 +68,7 @@ class Contents:
         charge: id of the ledger's charge; None where nothing was charged.
         ledger_head: place and digest of the ledger's last entry; None where nothing was charged.
         code_version: version of the program.
+        held: whether people must let the table out even where every check passed.
         kept: further files for the internal half, by name.
     """
 
@@ -80,6 +81,7 @@ class Contents:
     charge: str | None
     ledger_head: tuple[int, str] | None
     code_version: str
+    held: bool = False
     kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -117,28 +119,29 @@ def seal(
         contents: what is known of the release.
         synthetic: the table; None where it is not ours to hand on (an audit of a table made elsewhere).
         key: who signs.
-        quarantine: where a table under review waits; None only with no table.
+        quarantine: where a table that people decide on waits; None only with no table.
 
     Guarantees:
         A process killed at any point leaves no OUT that is not whole, and what it leaves is removed by the next run.
 
     Raises:
         RequestError: OUT exists, or cannot be written.
-        ValueError: a table under review has no quarantine to wait in.
+        ValueError: a table that people decide on has no quarantine to wait in.
     """
     check_out(out)
     verdict = contents.decision.verdict
-    waits = synthetic is not None and verdict is Verdict.REVIEW
+    released = verdict is Verdict.PASS and not contents.held
+    waits = synthetic is not None and verdict is not Verdict.WITHHOLD and not released
     if waits and quarantine is None:
-        raise ValueError("a table under review needs a quarantine")
+        raise ValueError("a table that people decide on needs a quarantine")
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     clear_leftovers(out, quarantine.destroy if quarantine else lambda _: None)
     rows = {} if synthetic is None or verdict is Verdict.WITHHOLD else table_files(synthetic)
-    data = rows if verdict is Verdict.PASS else {}
+    data = rows if released else {}
     with staging(out, "seal") as stage:
         internal = _internal_files(contents, rows if waits else {}, stage.token)
-        predicate = _predicate(contents, sha256(internal[MANIFEST]), data=bool(data), waits=waits)
+        predicate = _predicate(contents, sha256(internal[MANIFEST]), released=released, data=bool(data), waits=waits)
         files = public_files(contents.scorecard, _documents(contents), data, predicate, key)
         digest = sha256(files[PROVENANCE])
         stage.write(BUNDLE, files, mode=0o755)
@@ -146,7 +149,7 @@ def seal(
         if waits and quarantine is not None:
             quarantine.put(stage.token, rows)
         stage.publish(out)
-    return Bundle(path=out, internal=internal_half(out), digest=digest, released=verdict is Verdict.PASS)
+    return Bundle(path=out, internal=internal_half(out), digest=digest, released=released)
 
 
 def public_files(
@@ -206,12 +209,13 @@ def _public_document(schema: Schema) -> dict[str, Any]:
     return document
 
 
-def _predicate(contents: Contents, internal_digest: str, *, data: bool, waits: bool) -> dict[str, Any]:
+def _predicate(contents: Contents, internal_digest: str, *, released: bool, data: bool, waits: bool) -> dict[str, Any]:
     head = contents.ledger_head
     statement = contents.statement
     return {
         "verdict": str(contents.decision.verdict),
-        "released": contents.decision.verdict is Verdict.PASS,
+        "held": contents.held,
+        "released": released,
         "data": data,
         "waits": waits,
         "statement_digest": None if statement is None else sha256(rfc8785.dumps(dict(statement))),

@@ -1,19 +1,24 @@
 """The gate: outcomes, a policy and a claim in, a verdict out. Pure, and deaf to points: it reads confidence bounds.
 
-Per check one of three verdicts. WITHHOLD: the 99.9% bound on the favourable side is beyond the limit, so the fault is
+Per check one of three verdicts. WITHHOLD: the 99.99% bound on the favourable side is beyond the limit, so the fault is
 proven. PASS: the 95% bound on the unfavourable side is inside the limit, so its absence is. REVIEW: neither, hence too
 little power, and a named person decides. An audit that is missing or failed withholds; one that could not answer asks
 for review. Only outliers and groups may be silent in an audit that answered: they have too few rows, which asks for
 review too.
 
-Forty checks at 99.9% block a harmless table with probability at most 4%, and the copying p-value, a bound on both sides
-of itself, adds 1% (Bonferroni). PASS needs every check, which needs no correction (intersection-union).
+Three hundred checks at 99.99% block a harmless table with probability at most 3%; the copying p-value, a bound on both
+sides of itself, and the bound on epsilon from one run add 1% each (Bonferroni). Holm's procedure would change no
+verdict: a table is withheld as soon as one test rejects, and Holm's first step is Bonferroni's. PASS needs every check,
+which needs no correction (intersection-union).
+
+The claim is checked too: that its epsilon follows from the events, that the generator's certificate stands, and that
+the lower bound on epsilon from this one run does not contradict it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -26,6 +31,9 @@ if TYPE_CHECKING:
 
 CLAIM = "privacy claim"
 """The name under which the checks of the claim itself stand, beside the audits."""
+
+ONE_RUN = ("membership inference", "epsilon, lower bound from one run")
+"""The audit and the quantity that are held against the claimed epsilon rather than against a policy's limit."""
 
 
 class Verdict(StrEnum):
@@ -93,6 +101,7 @@ def decide(
     """
     checks = (
         *_claim_checks(policy, statement, recomputation_faults, certificate, code_digest),
+        *(() if statement is None else (one_run_check(outcomes, statement.claim.epsilon, policy),)),
         *outcome_checks(outcomes, policy),
     )
     return Decision(verdict=worst(c.verdict for c in checks if c.effect is Effect.BLOCK), checks=checks)
@@ -104,6 +113,26 @@ def outcome_checks(outcomes: Sequence[Outcome], policy: Policy) -> tuple[Check, 
     for outcome in outcomes:
         by_audit.setdefault(outcome.audit, []).append(outcome)
     return tuple(check for rule in policy.checks for check in _rule_checks(rule, by_audit.get(rule.audit, [])))
+
+
+def one_run_check(outcomes: Sequence[Outcome], epsilon: float, policy: Policy) -> Check:
+    """Whether this run's own lower bound contradicts the claimed epsilon.
+
+    Where the audit that computes it is silent a person has to look, if the policy asks for that audit at all.
+    """
+    audit, quantity = ONE_RUN
+    found = [f for o in outcomes if o.audit == audit for f in o.findings if f.quantity == quantity]
+    if len(found) != 1:
+        asked = any(rule.audit == audit and rule.effect is Effect.BLOCK for rule in policy.checks)
+        silent = _claim_check(quantity, Verdict.REVIEW, "no answer")
+        return silent if asked else replace(silent, effect=Effect.LABEL)
+    usual, strict = found[0].interval.low, found[0].strict.low
+    words = (
+        f"at least {usual:.4g} of {epsilon:.4g} claimed; every guess right would have shown {found[0].detectable:.4g}"
+    )
+    if strict > epsilon:
+        return _claim_check(quantity, Verdict.WITHHOLD, f"refuted: {words}")
+    return _claim_check(quantity, Verdict.PASS if usual <= epsilon else Verdict.REVIEW, words)
 
 
 def worst(verdicts: Iterator[Verdict] | Sequence[Verdict]) -> Verdict:
@@ -176,12 +205,16 @@ def _claim_checks(
 
 
 def _claim(quantity: str, fault: str, *, no_fault: str = "stands") -> Check:
+    return _claim_check(quantity, Verdict.WITHHOLD if fault else Verdict.PASS, fault or no_fault)
+
+
+def _claim_check(quantity: str, verdict: Verdict, reason: str) -> Check:
     return Check(
         audit=CLAIM,
         quantity=quantity,
         subject="",
-        verdict=Verdict.WITHHOLD if fault else Verdict.PASS,
-        reason=fault or no_fault,
+        verdict=verdict,
+        reason=reason,
         effect=Effect.BLOCK,
         rule=None,
     )

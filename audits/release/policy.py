@@ -24,6 +24,7 @@ import yaml
 from audits.errors import PolicyError
 
 SHIPPED = ("public", "controlled", "internal")
+MAX_APPROVERS = 5
 
 
 class Effect(StrEnum):
@@ -97,6 +98,7 @@ class Policy:
         tier: who the release is for, in the policy's words.
         requires_dp: whether a table without a privacy statement is withheld.
         max_epsilon: the largest total epsilon a release may claim.
+        approvers: how many different people must approve what people decide; 1 where the file does not say.
         checks: the rules, in the order of the file.
         digest: SHA-256 of the canonical JSON of `document`.
         document: the parsed file.
@@ -106,6 +108,7 @@ class Policy:
     tier: str
     requires_dp: bool
     max_epsilon: float
+    approvers: int
     checks: tuple[CheckRule, ...]
     digest: str
     document: Mapping[str, Any]
@@ -137,7 +140,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
 def parse_policy(document: Any) -> Policy:
     """A policy from a parsed document. Raises PolicyError naming the entry that is not understood."""
     keys = {"name", "tier", "requires_dp", "max_epsilon", "checks"}
-    _exactly(document, keys, "the policy")
+    _exactly(document, keys, "the policy", optional=frozenset({"approvers"}))
     name, tier = document["name"], document["tier"]
     if not (isinstance(name, str) and name and isinstance(tier, str) and tier):
         raise _refused("`name` or `tier` is not a word.", "Write one word for each.")
@@ -146,6 +149,9 @@ def parse_policy(document: Any) -> Policy:
     max_epsilon = _number(document["max_epsilon"], "max_epsilon")
     if max_epsilon <= 0:
         raise _refused("`max_epsilon` is not positive.", "Write the largest epsilon a release may claim.")
+    approvers = document.get("approvers", 1)
+    if type(approvers) is not int or not 1 <= approvers <= MAX_APPROVERS:
+        raise _refused(f"`approvers` is not a number from 1 to {MAX_APPROVERS}.", "Write how many people must approve.")
     checks = document["checks"]
     if not isinstance(checks, list) or not checks:
         raise _refused("`checks` is not a list of rules.", "Write at least one rule: a gate without checks is open.")
@@ -160,6 +166,7 @@ def parse_policy(document: Any) -> Policy:
         tier=tier,
         requires_dp=document["requires_dp"],
         max_epsilon=max_epsilon,
+        approvers=approvers,
         checks=rules,
         digest=hashlib.sha256(rfc8785.dumps(document)).hexdigest(),
         document=document,
@@ -200,10 +207,10 @@ def _rule(entry: Any, place: int) -> CheckRule:
     )
 
 
-def _exactly(entry: Any, keys: set[str], where: str) -> None:
+def _exactly(entry: Any, keys: set[str], where: str, optional: frozenset[str] = frozenset()) -> None:
     if not isinstance(entry, Mapping):
         raise _refused(f"{where.capitalize()} is not a mapping.", f"Write {', '.join(sorted(keys))}.")
-    missing, unknown = sorted(keys - entry.keys()), sorted(str(key) for key in entry.keys() - keys)
+    missing, unknown = sorted(keys - entry.keys()), sorted(str(key) for key in entry.keys() - keys - optional)
     if missing:
         raise _refused(
             f"{where.capitalize()} has no `{missing[0]}`.", "Every entry is written out; none has a default."

@@ -43,6 +43,7 @@ def render_report(rendering: Rendering, timings: Mapping[str, float] | None = No
     )
     environment.filters["number"] = show
     environment.filters["event"] = event_words
+    environment.filters["percent"] = percent
     return environment.get_template("report.html.j2").render(
         card=rendering,
         internal=_internal(rendering),
@@ -63,6 +64,12 @@ def show(value: Any, digits: int = 3) -> str:
     return f"{value:.{digits}g}".replace("-", "−") if abs(value) < 1e5 else f"{value:,.0f}"
 
 
+def percent(value: Any) -> str:
+    """A share for people, in percent."""
+    share = read_number(value)
+    return f"{100 * share:.1f}%"
+
+
 def event_words(event: Mapping[str, Any]) -> str:
     """One bought event in words."""
     details = ", ".join(f"{word} {event[key]:.4g}" for key, word in SHORT_EVENT.items() if key in event)
@@ -80,7 +87,10 @@ def _internal(rendering: Rendering) -> dict[str, Any] | None:
         "blocking": [c for c in checks if c["rule"] is not None and c["effect"] == "block"],
         "labels": [c for c in checks if c["rule"] is not None and c["effect"] == "label"],
         "forest": _forest([c for c in checks if c["audit"] == "membership inference" and c["quantity"] == "AUC"]),
-        "excess": _excess([c for c in checks if c["effect"] == "block" and "excess" in c["quantity"]]),
+        "excess": _excess([c for c in checks if c["audit"] in ("copies", "membership inference")]),
+        "disclosure": _disclosure(checks),
+        "successes": _successes(findings),
+        "detection": _of(findings, "detection", "AUC of detection"),
         "alignment": _alignment(findings),
         "columns": [f for f in _of(findings, "marginals", "total variation distance, 1-way") if f["subject"]],
         "pairs": [f for f in _of(findings, "marginals", "total variation distance, 2-way") if f["subject"]][:MAX_ROWS],
@@ -112,23 +122,79 @@ def _row(check: Mapping[str, Any], label: str) -> dict[str, Any]:
     }
 
 
+SHORT = {
+    "twentieth nearest neighbour": "20 neighbours",
+    "fifth nearest neighbour": "5 neighbours",
+    "nearest neighbour": "1 neighbour",
+    "outlier decile": "outliers",
+    "attribute inference: ": "infer ",
+    "linkability: ": "link: ",
+    "singling out: ": "single out: ",
+    " by the nearest row": ", near",
+    " by gradient boosting": ", model",
+    "TPR excess at 1% FPR": "TPR",
+    "excess of ": "",
+}
+"""Words of findings as charts have room for them, the longer ones first; the tables beside them have all."""
+
+
+def _short(label: str) -> str:
+    for long, short in SHORT.items():
+        label = label.replace(long, short)
+    return label
+
+
 def _forest(checks: Sequence[Mapping[str, Any]]) -> str | None:
-    rows = [_row(c, c["subject"].replace(", outlier decile", ", outliers")) for c in checks if c["finding"]][:MAX_ROWS]
+    """Every attack on all targets, and of the outliers and of every group the attack that did best."""
+    found = [check for check in checks if check["finding"]]
+    rows = [_row(check, _short(check["subject"])) for check in found if ", " not in check["subject"]]
+    tiers: dict[str, dict[str, Any]] = {}
+    for check in found:
+        _, _, tier = check["subject"].partition(", ")
+        if tier and (tier not in tiers or check["finding"]["estimate"] > tiers[tier]["estimate"]):
+            tiers[tier] = _row(check, _short(tier))
+    rows = [*rows, *tiers.values()][:MAX_ROWS]
     title = "Membership inference: AUC of every attack with its 95% bounds, its limit and chance at one half"
     return intervals_chart(rows, title=title, axis="AUC", baseline=0.5) if rows else None
 
 
 def _excess(checks: Sequence[Mapping[str, Any]]) -> str | None:
-    words = {"excess of ": "", "TPR excess at 1% FPR": "TPR"}
-    rows = []
-    for check in checks[:MAX_ROWS]:
-        label = check["quantity"]
-        for long, short in words.items():
-            label = label.replace(long, short)
-        if check["finding"]:
-            rows.append(_row(check, f"{label}, {check['subject']}" if check["subject"] else label))
+    rows = [
+        _row(check, _short(f"{check['quantity']}, {check['subject']}" if check["subject"] else check["quantity"]))
+        for check in checks
+        if "excess" in check["quantity"] and check["finding"]
+    ][:MAX_ROWS]
     title = "Excess of training rows over control rows, with 95% bounds and limits"
     return intervals_chart(rows, title=title, axis="excess over control", baseline=0.0) if rows else None
+
+
+DISCLOSURES = {
+    "singling out": "singling out",
+    "linkability": "linking",
+    "attribute inference": "inference",
+}
+"""What success is called in the findings of the three audits that data protection authorities name."""
+
+
+def _disclosure(checks: Sequence[Mapping[str, Any]]) -> str | None:
+    rows = [
+        _row(check, _short(f"{check['audit']}: {check['subject']}"))
+        for check in checks
+        if check["audit"] in DISCLOSURES and "recall" not in check["quantity"] and check["finding"]
+    ]
+    title = "Excess of success on people who trained over people who did not, with 95% bounds and limits"
+    return intervals_chart(rows[:MAX_ROWS], title=title, axis="excess over control", baseline=0.0) if rows else None
+
+
+def _successes(findings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Success on members, on outsiders and without the table, of every attack of the three audits."""
+    rows = []
+    for audit, of in DISCLOSURES.items():
+        control = {f["subject"]: f for f in _of(findings, audit, f"control rate of {of}")}
+        for success in _of(findings, audit, f"success rate of {of}"):
+            other = control[success["subject"]]
+            rows.append({"audit": audit, "success": success, "control": other, "guess": other["baseline"]})
+    return rows
 
 
 def _alignment(findings: Sequence[Mapping[str, Any]]) -> str | None:

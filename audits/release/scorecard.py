@@ -36,20 +36,34 @@ RELEASED_SECTIONS = ("synthetic", "expected_error")
 """Post-processing of the model, shown with the table and withheld with it."""
 
 NOT_TESTED = (
-    "Singling out, linkability and attribute inference are not measured yet.",
     "Attackers who train shadow models with the generator's own code are not simulated.",
-    "No lower bound on epsilon is computed for this very release; the certificate is the generator's.",
+    "The lower bound on epsilon from this one run proves little against a large epsilon; the internal half says how "
+    "much it could have proven at most.",
+    "An attacker with outside tables about the same people is simulated with halves of this one only.",
     "Whether this table and earlier releases of the same population, put together, reveal more than the epsilon of the "
     "ledger allows is not attacked, only accounted.",
     "Rows of one person across several tables, sequences in time and free text are outside the model.",
 )
 
 STANDARDS = (
-    ("WP29 Opinion 05/2014", "singling out, linkability, inference", "not measured yet; membership inference is"),
-    ("EDPB Opinion 28/2024", "attacks, tests and their worst cases", "outlier decile and groups, internal half"),
+    ("WP29 Opinion 05/2014", "singling out, linkability, inference", "each measured, with a control and a baseline"),
+    ("EDPB Opinion 28/2024", "attacks, tests and their worst cases", "outlier decile, groups, surest guesses"),
+    (
+        "ICO anonymisation guidance (2025)",
+        "a motivated intruder's attempts and result",
+        "privacy checks, internal half",
+    ),
     ("ISO/IEC 27559", "adversarial testing, governance", "privacy checks; reviewer, role and reason in the bundle"),
     ("NIST SP 800-226", "epsilon, delta, unit, adjacency, mechanism, trust model", "statement.json"),
+    (
+        "NIST SP 800-188",
+        "disclosure review, performance levels, re-identification study",
+        "policy, gate, review record",
+    ),
     ("HIPAA 164.514(b)(1)", "methods and results of an expert's determination", "supports it, does not replace it"),
+    ("HIPAA 164.514(b)(2)", "no identifiers", "content scan by pattern and column name; not a Safe Harbor finding"),
+    ("EMA Policy 0070", "residual risk of re-identification", "linkability and singling out beyond control"),
+    ("Five Safes", "project, people, settings, data, outputs", "data and outputs here; the others are the holder's"),
     ("EU AI Act, article 10", "origin, representativeness, gaps", "schema citations, fairness labels, 'not tested'"),
 )
 
@@ -67,6 +81,7 @@ def build(
     certificate: Certificate | None,
     reproducibility: Mapping[str, str],
     reweighted: Sequence[str] = (),
+    held: bool = False,
 ) -> dict[str, Any]:
     """The whole tree, internal parts included.
 
@@ -82,11 +97,12 @@ def build(
         certificate: the generator's empirical certificate, if there is one.
         reproducibility: versions, digests and the seed of streams that protect nobody, as texts.
         reweighted: how the rows differ from a plain draw, in words; empty where they do not.
+        held: whether people must let the table out even where every check passed.
 
     Raises:
         ValueError: a number has no audience.
     """
-    released = decision.verdict is Verdict.PASS
+    released = decision.verdict is Verdict.PASS and not held
     shown = Audience.PUBLIC if released else Audience.INTERNAL
     card = {
         "schema": SCHEMA,
@@ -139,17 +155,17 @@ def render(card: Mapping[str, Any], audience: Audience) -> dict[str, Any]:
     return rendered
 
 
-def approved(card: Mapping[str, Any], approval: Mapping[str, Any], *, released: bool) -> dict[str, Any]:
-    """The tree after a person decided: the review is recorded, and a released table's own facts become public.
+def reviewed(card: Mapping[str, Any], approvals: Sequence[Mapping[str, Any]], *, released: bool) -> dict[str, Any]:
+    """The tree after people decided: the review is recorded, and a released table's own facts become public.
 
     Args:
         card: the whole tree of a release under review.
-        approval: who decided, in which role, when, and a digest of the reason.
+        approvals: who decided what, in which role, when, and a digest of the reasons.
         released: whether the table leaves.
     """
     changed = dict(card)
     changed["release"] = {**card["release"], "released": released}
-    changed["review"] = _tag(Audience.RECIPIENT, **approval)
+    changed["review"] = _tag(Audience.RECIPIENT, approvals=[dict(approval) for approval in approvals])
     if released:
         for section in RELEASED_SECTIONS:
             changed[section] = {**card[section], "audience": str(Audience.PUBLIC)}

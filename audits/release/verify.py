@@ -34,9 +34,9 @@ from audits.release.bundle import (
     manifest,
     sha256,
 )
-from audits.release.gate import CLAIM, Verdict, outcome_checks, worst
+from audits.release.gate import CLAIM, Verdict, one_run_check, outcome_checks, worst
 from audits.release.policy import Effect, parse_policy
-from audits.release.scorecard import approved, render, to_bytes
+from audits.release.scorecard import render, reviewed, to_bytes
 from audits.release.signing import fingerprint, open_statement, public_key
 from audits.release.staging import internal_half
 from audits.release.wire import checks_to_json, outcomes_from_json
@@ -211,12 +211,13 @@ def _claims(signed: _Signed) -> tuple[Status, str]:
     if (card["release"]["verdict"], card["release"]["released"]) != (predicate["verdict"], predicate["released"]):
         raise _Fault("scorecard and signature disagree on the verdict")
     approvals = predicate["approvals"]
-    if approvals != [] and predicate["verdict"] != Verdict.REVIEW:
+    passed = predicate["verdict"] == Verdict.PASS
+    for_people = predicate["verdict"] == Verdict.REVIEW or (passed and predicate["held"])
+    if approvals != [] and not for_people:
         raise _Fault("somebody decided on what was not theirs to decide")
-    let_out = predicate["verdict"] == Verdict.PASS or (
-        predicate["verdict"] == Verdict.REVIEW and [a["decision"] for a in approvals] == ["approved"]
-    )
-    if predicate["released"] != let_out:
+    enough = len({a["reviewer"].casefold() for a in approvals}) >= policy.approvers
+    approved = enough and all(a["decision"] == "approved" for a in approvals)
+    if predicate["released"] != ((passed and not for_people) or (for_people and approved)):
         raise _Fault("the verdict, and who approved it, do not let this table out")
     statement = {k: v for k, v in (card["statement"] or {}).items() if k != "audience"}
     written = signed.document("statement.json") if predicate["statement_digest"] else {}
@@ -263,10 +264,11 @@ def _internal(bundle: Path, signed: _Signed) -> tuple[Status, str]:
     if sha256(signed.files[PROVENANCE]) not in (folder / BUNDLE_DIGESTS).read_text().split():
         raise _Fault("it belongs to another bundle")
     card = json.loads((folder / "findings.json").read_bytes())
-    for approval in signed.predicate["approvals"]:
-        if digests.get(REVIEW_RECORD) != approval["record_digest"]:
-            raise _Fault("the review's record was changed")
-        card = approved(card, approval, released=signed.predicate["released"])
+    approvals = signed.predicate["approvals"]
+    if any(digests.get(REVIEW_RECORD) != approval["record_digest"] for approval in approvals):
+        raise _Fault("the review's record was changed")
+    if approvals:
+        card = reviewed(card, approvals, released=signed.predicate["released"])
     if to_bytes(render(card, Audience.RECIPIENT)) != signed.files["scorecard.json"]:
         raise _Fault("the scorecard is not a rendering of the findings")
     return "ok", "the findings are the ones that were sealed, and the scorecard is their rendering"
@@ -279,12 +281,17 @@ def _policy(bundle: Path, signed: _Signed) -> tuple[Status, str]:
         return "not checked", "the internal half is not here"
     card = json.loads((folder / "findings.json").read_bytes())
     policy = parse_policy(signed.document("policy.json"))
-    checks = outcome_checks(outcomes_from_json(card["outcomes"]["audits"], card["findings"]), policy)
+    outcomes = outcomes_from_json(card["outcomes"]["audits"], card["findings"])
+    checks = outcome_checks(outcomes, policy)
     recorded = json.loads((folder / "decision.json").read_bytes())
     again = checks_to_json(checks)
     if again != [c for c in recorded["checks"] if c["audit"] != CLAIM]:
         raise _Fault("the policy, applied again, comes to other verdicts")
-    claims = [Verdict(c["verdict"]) for c in recorded["checks"] if c["audit"] == CLAIM]
+    if signed.predicate["statement_digest"]:
+        one_run = one_run_check(outcomes, signed.document("statement.json")["epsilon"], policy)
+        if checks_to_json([one_run]) != [c for c in recorded["checks"] if c["quantity"] == one_run.quantity]:
+            raise _Fault("the bound from one run, held against the claim again, comes to another verdict")
+    claims = [Verdict(c["verdict"]) for c in recorded["checks"] if c["audit"] == CLAIM and c["effect"] == Effect.BLOCK]
     blocking = [c.verdict for c in checks if c.effect is Effect.BLOCK]
     if worst([*claims, *blocking]) != signed.predicate["verdict"]:
         raise _Fault("the verdict is not the worst of its checks")

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from audits.attacks.copies import Copies, one_row_per_unit
+from audits.attacks.copies import Copies
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
+from audits.rows import one_row_per_unit
 from privacy.table import Table, make_table
 from tests.controls import (
     Sampler,
@@ -107,7 +108,8 @@ def test_findings_are_complete_and_internal() -> None:
     given = evidence(fresh_draw, n=6_000)
     found = run(given)
     assert set(found) == {"copying p-value", *EXCESSES}
-    assert all(f.audience is Audience.INTERNAL and f.n == len(given.train) + len(given.control) for f in found.values())
+    n = len(given.train) + len(given.control) + len(given.reference)
+    assert all(f.audience is Audience.INTERNAL and f.n == n for f in found.values())
     p = found["copying p-value"]
     assert (p.worse, p.baseline, p.interval.low, p.strict.high) == ("lower", 1.0, p.estimate, p.estimate)
     for quantity in EXCESSES:
@@ -142,7 +144,8 @@ def test_persons_count_once() -> None:
     assert not np.array_equal(rows, other)
     given = evidence(fresh_draw_of(people), n=4_000, sampler=people)
     assert run(given)["copying p-value"].estimate >= 0.01
-    assert run(given)["copying p-value"].n == len(np.unique(given.train.units)) + len(np.unique(given.control.units))
+    units = sum(len(np.unique(side.units)) for side in (given.train, given.control, given.reference))
+    assert run(given)["copying p-value"].n == units
     copied = evidence(contaminated(0.03, memoriser, people), n=4_000, sampler=people)
     assert run(copied)["copying p-value"].estimate < 0.01
 

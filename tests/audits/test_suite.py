@@ -87,9 +87,14 @@ def test_a_missing_stream_is_a_defect_of_that_audit_alone() -> None:
 def test_the_registry_names_every_standard_audit_once() -> None:
     assert tuple(AUDITS.values()) == STANDARD
     assert [type(audit).__name__ for audit in STANDARD] == [
+        "Content",
         "Copies",
         "MembershipInference",
+        "SinglingOut",
+        "Linkability",
+        "AttributeInference",
         "Marginals",
+        "Detection",
         "Utility",
         "Representation",
         "Outcomes",

@@ -12,11 +12,12 @@ from sklearn.metrics import roc_auc_score
 
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
-from audits.features import canonical, linear_matrix, tree_matrix
+from audits.features import linear_matrix, tree_matrix
 from audits.fidelity.utility import Utility, macro_auc
 from audits.finding import Finding
 from audits.intervals import auc
 from audits.prediction import MODELS, labelled_rows
+from audits.rows import canonical
 from privacy.columns import LevelColumn
 from privacy.table import Table, make_table
 from tests.controls import evidence, fresh_draw, majority_only, memoriser, shuffler

@@ -102,7 +102,9 @@ def test_what_raises_leaves_nothing(make: Maker, tmp_path: Path) -> None:
     assert entries(journal) == (kept,)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), object(), "\ud800", 2**60], ids=str)
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), object(), "\ud800", 2**60], ids=["nan", "inf", "object", "surrogate", "large"]
+)
 def test_what_canonical_json_cannot_hold_is_refused(make: Maker, tmp_path: Path, value: object) -> None:
     journal = make(tmp_path)
     with pytest.raises(JournalError, match="canonical JSON"), journal.transaction() as transaction:

@@ -22,8 +22,12 @@ from api.pipeline import charge_and_open, claim_of, state
 from api.recipe import place
 from api.streams import Streams
 from audits.assignment import Parts, assign, design_for
+from audits.attacks.attribute_inference import AttributeInference
 from audits.attacks.copies import Copies
+from audits.attacks.linkability import Linkability
 from audits.attacks.membership import MembershipInference
+from audits.attacks.singling_out import SinglingOut
+from audits.content import Content
 from audits.evidence import Evidence
 from audits.finding import Finding, Outcome
 from audits.protocol import Audit
@@ -56,7 +60,14 @@ from tests.end_to_end.scene import OPEN, scene
 from tests.tables import population
 
 BUDGET = Budget(epsilon=1.0, delta=1e-6)
-ATTACKS: tuple[Audit, ...] = (Copies(), MembershipInference())
+ATTACKS: tuple[Audit, ...] = (
+    Content(),
+    Copies(),
+    MembershipInference(),
+    SinglingOut(),
+    Linkability(),
+    AttributeInference(),
+)
 SHARED = ROOT.parent / "shared" / "data"
 MADE_UP, ADULT = "made up", "adult"
 SOURCES = [
@@ -90,6 +101,7 @@ class Made:
             control=parts.control,
             reference=parts.reference,
             synthetic=synthetic,
+            claimed_delta=BUDGET.delta,
         )
 
     def planted(self, fault: Synthetic, others: Table, seed: int) -> Table:
@@ -173,6 +185,11 @@ def two_way_distance(outcomes: Sequence[Outcome]) -> Finding:
     return next(f for f in found if f.subject == "")
 
 
+def calm_but(source: str, audit: str) -> tuple[Outcome, ...]:
+    """The outcomes of the fresh draw but those of one audit."""
+    return tuple(outcome for outcome in calm(source) if outcome.audit != audit)
+
+
 def verdicts(decision: Decision, audit: str, effect: Effect) -> dict[str, set[Verdict]]:
     """By quantity."""
     found: dict[str, set[Verdict]] = {}
@@ -205,7 +222,7 @@ def test_one_percent_of_copies_is_withheld(source: str, plant: str, others: str)
     """
     of = made(source)
     synthetic = of.planted(PLANTS[plant], getattr(of, others), seed=5)
-    decision = of.decide(audited(of, synthetic, (Copies(),)) + calm(source)[1:])
+    decision = of.decide(audited(of, synthetic, (Copies(),)) + calm_but(source, "copies"))
     assert decision.verdict is Verdict.WITHHOLD
     withheld = {(c.audit, c.quantity) for c in decision.objections if c.verdict is Verdict.WITHHOLD}
     assert ("copies", "copying p-value") in withheld
@@ -219,15 +236,19 @@ def test_a_memoriser_is_withheld_for_copying_and_for_membership(source: str) -> 
     of = made(source)
     decision = of.decide(audited(of, memoriser(of.parts, default_rng(1))))
     withheld = {c.audit for c in decision.objections if c.verdict is Verdict.WITHHOLD}
-    assert withheld == {"copies", "membership inference"}
+    # And its synthetic rows link, infer and single out; the bound from its one run refutes the claim.
+    assert {"copies", "membership inference", "linkability", "attribute inference", CLAIM} <= withheld
 
 
-def test_a_shuffler_leaks_nobody_and_is_labelled() -> None:
-    """No association is left: nothing blocks, since nobody is exposed, and the labels warn of its use."""
+def test_a_shuffler_is_held_for_its_values_alone_and_is_labelled() -> None:
+    """No association is left, so that no attack but one gets anywhere, and the labels warn of the table's use.
+
+    What is left is the training rows' own values: an income that occurs once in the table is somebody's.
+    """
     of = made(MADE_UP)
     outcomes = audited(of, shuffler(of.parts, default_rng(1)), STANDARD)
     decision = of.decide(outcomes)
-    assert decision.verdict is Verdict.PASS
+    assert {(c.audit, c.subject) for c in decision.objections} == {("singling out", "one column")}
     assert Verdict.PASS not in verdicts(decision, "utility", Effect.LABEL)["AUC lost by synthesis"]
     assert verdicts(of.decide(calm(MADE_UP)), "utility", Effect.LABEL)["AUC lost by synthesis"] == {Verdict.PASS}
     shuffled, fresh = (two_way_distance(given) for given in (outcomes, calm(MADE_UP)))
@@ -324,19 +345,19 @@ class Broken:
 def test_an_audit_that_fails_withholds_and_keeps_what_it_saw_to_itself() -> None:
     of = made(MADE_UP)
     failed = audited(of, of.fresh, (Broken(),))
-    decision = of.decide(failed + calm(MADE_UP)[1:])
+    decision = of.decide(failed + calm_but(MADE_UP, "copies"))
     assert {audit for audit, _ in objections(decision)} == {"copies"}
     assert {c.reason for c in decision.objections} == {"the audit failed (ValueError)"}
 
 
 @pytest.mark.parametrize("name", ["copies", "membership inference"])
 def test_an_audit_that_is_missing_withholds(name: str) -> None:
-    rest = tuple(outcome for outcome in calm(MADE_UP) if outcome.audit != name)
-    assert {audit for audit, _ in objections(made(MADE_UP).decide(rest))} == {name}
+    missing = objections(made(MADE_UP).decide(calm_but(MADE_UP, name)))
+    assert {audit for audit, _ in missing} - {CLAIM} == {name}
 
 
 def test_an_audit_that_answers_twice_withholds() -> None:
-    twice = (*calm(MADE_UP), calm(MADE_UP)[0])
+    twice = calm(MADE_UP) + tuple(o for o in calm(MADE_UP) if o.audit == "copies")
     assert {audit for audit, _ in objections(made(MADE_UP).decide(twice))} == {"copies"}
 
 

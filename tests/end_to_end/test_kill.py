@@ -18,6 +18,7 @@ from api.home import Home
 from api.pipeline import release
 from api.recipe import Recipe
 from api.steps import Steps
+from audits.registry import STANDARD
 from audits.release.gate import Verdict
 from audits.release.verify import verify
 from privacy.errors import RequestError
@@ -40,8 +41,7 @@ from tests.end_to_end.scene import (
 ENTRIES = ["before cap", "cap written", "before charge", "charge written", "charge committed"]
 ENTRIES += ["before opened", "opened written", "opened committed"]
 STEPS = ["reading the table", "measuring one-way marginals", "sampling"]
-AUDITS = ["Copies of training rows", "Membership inference", "Marginals", "Utility for prediction"]
-AUDITS += ["Representation of groups", "Fairness of outcomes"]
+AUDITS = [audit.title for audit in STANDARD]
 SEALING = ["before mkdir in seal", "before rename in seal", "before rename in seal 2"]
 SETTLED = ["before rmdir in seal", "before verdict", "verdict written", "verdict committed"]
 IN_ORDER = ["step: checking the request", *ENTRIES, *(f"step: {name}" for name in STEPS)]

@@ -150,6 +150,7 @@ def run(folder: Path, order: Order, seed: int, script: Transcript | None) -> Run
         control=parts.control.conform(model.schema),
         reference=parts.reference.conform(model.schema),
         synthetic=synthetic,
+        claimed_delta=order.budget.delta,
         expected_error=model.expected_error,
     )
     outcomes = run_suite(STANDARD, evidence, streams, steps)

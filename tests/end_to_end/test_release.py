@@ -20,7 +20,7 @@ from api.steps import Steps
 from audits.errors import BundleError
 from audits.registry import AUDITS
 from audits.release.gate import Verdict
-from audits.release.review import review
+from audits.release.review import Said, review
 from audits.release.verify import VerifyReport, signed_predicate, verify
 from privacy.accounting import epsilon_of
 from privacy.cost import PrivacyCost
@@ -30,7 +30,7 @@ from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED, kinds, plaintext
 from tests.tables import MIXED_DOCUMENT, population
 
 ROWS = 2_500
-SAID = {"reviewer": "A. Steward", "role": "compliance", "reason": "known recipient", "time": "2026-01-01T00:00:00Z"}
+SAID = [Said(reviewer="A. Steward", role="compliance", reason="known recipient", time="2026-01-01T00:00:00Z")]
 
 
 def asked(folder: Path, rules: Any) -> tuple[Recipe, Home]:
@@ -157,7 +157,7 @@ def test_a_withheld_release_leaves_no_data(tmp_path: Path) -> None:
     assert in_the_clear(tmp_path) == []
     assert kinds(home) == {"cap": 1, "charge": 1, "opened": 1, "verdict": 1}
     with pytest.raises(BundleError):
-        review(recipe.out, approve=True, quarantine=home.quarantine, key=home.signing_key, **SAID)
+        review(recipe.out, approve=True, quarantine=home.quarantine, key=home.signing_key, said=SAID)
 
 
 @pytest.mark.parametrize("approve", [True, False])
@@ -169,7 +169,7 @@ def test_a_release_under_review_waits_encrypted_and_leaves_or_is_gone(tmp_path: 
     waiting = list(home.quarantine.folder.rglob("*.sealed"))
     assert len(waiting) == 2
     assert in_the_clear(tmp_path) == []
-    decided = review(recipe.out, approve=approve, quarantine=home.quarantine, key=home.signing_key, **SAID)
+    decided = review(recipe.out, approve=approve, quarantine=home.quarantine, key=home.signing_key, said=SAID)
     assert decided.released is approve
     assert (recipe.out / "data" / "synthetic.csv").exists() is approve
     assert checked(recipe.out, home).ok
@@ -179,7 +179,7 @@ def test_a_release_under_review_waits_encrypted_and_leaves_or_is_gone(tmp_path: 
     else:
         assert in_the_clear(tmp_path) == []
     with pytest.raises(BundleError):
-        review(recipe.out, approve=not approve, quarantine=home.quarantine, key=home.signing_key, **SAID)
+        review(recipe.out, approve=not approve, quarantine=home.quarantine, key=home.signing_key, said=SAID)
 
 
 def in_the_clear(folder: Path) -> list[str]:

@@ -382,6 +382,22 @@ def test_opening_gives_the_filter_once() -> None:
     assert ledger.attempts("people") == 1
 
 
+def test_a_run_that_died_unseen_runs_again_for_the_same_charge_until_a_verdict() -> None:
+    ledger = in_memory()
+    receipt = charge(ledger, SMALL)
+    with pytest.raises(LedgerError, match="never opened"):
+        ledger.reopen(receipt, system_noise(), "the process died")
+    ledger.open(receipt, system_noise()).spend(SMALL)
+    spent = ledger.total("people")
+    with pytest.raises(RequestError):
+        ledger.reopen(receipt, system_noise(), " ")
+    ledger.reopen(receipt, system_noise(), "the process died").spend(SMALL)
+    assert (ledger.total("people"), ledger.attempts("people")) == (spent, 1)
+    ledger.record(receipt, "verdict", {"verdict": "WITHHOLD"})
+    with pytest.raises(LedgerError, match="verdict"):
+        ledger.reopen(receipt, system_noise(), "the process died")
+
+
 def test_the_filter_spends_what_was_recorded_not_what_a_receipt_says() -> None:
     ledger = in_memory()
     receipt = charge(ledger, SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -92,7 +93,42 @@ def membership(auc: float = 0.507, outlier_auc: float = 0.48, outlier_error: flo
             ),
             finding(name, "AUC", f"{attack}, sex=female", estimate=0.493, error=0.019, baseline=0.5, n=980),
         ]
-    return answered(name, *found)
+    bound = finding(name, "epsilon, lower bound from one run", estimate=0.0)
+    never = (Interval(0.0, math.inf, 0.95), Interval(0.0, math.inf, 0.99))
+    return answered(name, *found, replace(bound, interval=never[0], strict=never[1], detectable=3.4))
+
+
+def content(personal: int = 0) -> Outcome:
+    """The content scan of a table without trouble, unless told otherwise."""
+    troubles = (
+        "columns that read like personal data", "columns of free text or identifiers", "columns with formula cells",
+        "columns named like an identifier",
+    )  # fmt: skip
+    return answered("content", *(finding("content", t, estimate=personal * (t == troubles[0]), n=12) for t in troubles))
+
+
+def wp29() -> tuple[Outcome, ...]:
+    """Singling out, linkability and inference of a table that discloses nobody."""
+    asked = (
+        ("singling out", "singling out", ("one column", "several columns")),
+        ("linkability", "linking", ("every other column", "random halves")),
+        ("attribute inference", "inference", ("any column", "sex by the nearest row")),
+    )
+    return tuple(
+        answered(
+            audit,
+            *(
+                found
+                for subject in subjects
+                for found in (
+                    finding(audit, f"success rate of {of}", subject, estimate=0.112, error=0.01, baseline=0.107),
+                    finding(audit, f"control rate of {of}", subject, estimate=0.107, error=0.01, baseline=0.04),
+                    finding(audit, f"excess of {of}", subject, estimate=0.005, error=0.014),
+                )
+            ),
+        )
+        for audit, of, subjects in asked
+    )
 
 
 def labels() -> tuple[Outcome, ...]:
@@ -105,6 +141,7 @@ def labels() -> tuple[Outcome, ...]:
             finding("marginals", "total variation distance, 2-way", "age, income", estimate=0.081, error=0.01),
             finding("marginals", "excess total variation, 2-way", estimate=0.0231, error=0.004),
         ),
+        answered("detection", finding("detection", "excess AUC of detection", estimate=0.06, error=0.012)),
         answered(
             "utility",
             finding("utility", "AUC, trained on synthetic", "logistic regression", estimate=0.8123, worse="lower"),
@@ -125,7 +162,7 @@ def outcomes(verdict: Verdict = Verdict.PASS) -> tuple[Outcome, ...]:
         Verdict.REVIEW: (copies(), membership(outlier_auc=0.62, outlier_error=0.06)),
         Verdict.WITHHOLD: (copies(p_value=1.7e-9), membership()),
     }[verdict]
-    return (*attacks, *labels())
+    return (content(), *attacks, *wp29(), *labels())
 
 
 @cache

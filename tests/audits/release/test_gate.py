@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.streams import Streams
 from audits.finding import Interval, Outcome
-from audits.release.gate import CLAIM, Verdict, decide, outcome_checks, worst
-from audits.release.policy import Effect, Policy, load_policy, parse_policy
+from audits.registry import STANDARD
+from audits.release.gate import CLAIM, ONE_RUN, Verdict, decide, one_run_check, outcome_checks, worst
+from audits.release.policy import SHIPPED, Effect, Policy, load_policy, parse_policy
+from audits.suite import run_suite
 from privacy.schema_file import parse_schema
 from tests.audits.release.made_up import (
     CODE,
     answered,
     certificate,
+    content,
     copies,
     decision,
     finding,
-    labels,
     membership,
     outcomes,
     statement,
+    wp29,
 )
+from tests.controls import evidence, fresh_draw
 from tests.tables import MIXED_DOCUMENT
 
 
@@ -123,9 +129,9 @@ def test_silence_about_outliers_asks_for_review():
 
 def test_what_is_not_required_may_be_silent():
     policy = load_policy("internal")
-    groups = [c for c in outcome_checks([copies(), membership()], policy) if c.audit == "utility"]
-    assert groups == []
-    assert decide([copies(), membership()], policy, statement(), (), certificate(), CODE).verdict is Verdict.PASS
+    asked = [content(), copies(), membership(), *wp29()]
+    assert [c for c in outcome_checks(asked, policy) if c.audit == "utility"] == []
+    assert decide(asked, policy, statement(), (), certificate(), CODE).verdict is Verdict.PASS
 
 
 def test_labels_never_decide():
@@ -133,7 +139,8 @@ def test_labels_never_decide():
         "fairness of outcomes",
         finding("fairness of outcomes", "worsening of equalized odds", "sex", estimate=0.9, error=0.01),
     )
-    given = decide([copies(), membership(), bad], load_policy("internal"), statement(), (), certificate(), CODE)
+    asked = [content(), copies(), membership(), *wp29(), bad]
+    given = decide(asked, load_policy("internal"), statement(), (), certificate(), CODE)
     assert given.verdict is Verdict.PASS
     assert [c.verdict for c in given.checks if c.subject == "sex"] == [Verdict.WITHHOLD]
     assert given.objections == ()
@@ -169,8 +176,39 @@ def test_every_fault_of_the_claim_withholds(quantity, given):
     }
     made = decide(**{**facts, **given})
     assert made.verdict is Verdict.WITHHOLD
-    assert [c.quantity for c in made.objections] == [quantity]
+    assert [c.quantity for c in made.objections if c.verdict is Verdict.WITHHOLD] == [quantity]
     assert all(c.audit == CLAIM for c in made.objections)
+
+
+@pytest.mark.parametrize(
+    ("low", "proven", "verdict"),
+    [(0.0, 0.0, Verdict.PASS), (0.2, 0.1, Verdict.PASS), (3.0, 0.1, Verdict.REVIEW), (3.0, 2.0, Verdict.WITHHOLD)],
+)
+def test_a_bound_from_one_run_above_the_claim_withholds(low, proven, verdict):
+    audit, quantity = ONE_RUN
+    bound = replace(
+        finding(audit, quantity, estimate=low, error=0.1),
+        interval=Interval(low, math.inf, 0.95),
+        strict=Interval(proven, math.inf, 0.99),
+    )
+    assert one_run_check([answered(audit, bound)], 1.0, load_policy("internal")).verdict is verdict
+
+
+def test_without_a_bound_from_one_run_a_person_looks():
+    silent = one_run_check([copies()], 1.0, load_policy("internal"))
+    assert (silent.verdict, silent.effect) == (Verdict.REVIEW, Effect.BLOCK)
+    # A policy that does not ask for membership inference leaves it at a label.
+    assert one_run_check([copies()], 1.0, one_rule()).effect is Effect.LABEL
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_blocking_rules_name_what_the_audits_find(name):
+    given = evidence(fresh_draw, n=12_000)
+    asked = {rule.audit for rule in load_policy(name).checks}
+    found = run_suite([audit for audit in STANDARD if audit.name in asked], given, Streams(1))
+    for rule in load_policy(name).checks:
+        read = [f for o in found for f in o.findings if (f.audit, f.quantity) == (rule.audit, rule.quantity)]
+        assert [f for f in read if rule.subjects.reads(f.subject) and f.worse == rule.worse], rule
 
 
 def test_a_domain_read_off_the_rows_withholds():
@@ -215,4 +253,3 @@ def test_the_decision_says_why():
         "calibrated, outlier decile",
         "density ratio, outlier decile",
     }
-    assert len(labels()) == 3

@@ -7,13 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from audits.attacks.copies import Copies
 from audits.errors import PolicyError
 from audits.release.policy import SHIPPED, Effect, Subjects, load_policy, parse_policy
-from tests.controls import evidence, fresh_draw
 
 
 def document() -> dict[str, Any]:
@@ -49,20 +46,14 @@ def test_proven_copying_is_withheld_in_every_tier(name):
     assert rule.required
 
 
-def test_copies_rules_name_quantities_that_the_audit_finds():
-    found = {f.quantity for f in Copies().run(evidence(fresh_draw, n=1_500), np.random.default_rng(0))}
-    asked = {rule.quantity for rule in load_policy("public").checks if rule.audit == "copies"}
-    assert asked <= found
-
-
 def test_fairness_and_utility_only_label():
     audits = {rule.audit for rule in load_policy("public").checks if rule.effect is Effect.LABEL}
-    assert audits == {"marginals", "utility", "representation", "fairness of outcomes"}
+    assert audits == {"marginals", "detection", "utility", "representation", "fairness of outcomes"}
 
 
 def test_a_changed_limit_changes_the_digest():
     changed = document()
-    changed["checks"][0]["pass_limit"] = 0.02
+    changed["checks"][4]["pass_limit"] = 0.02
     assert parse_policy(changed).digest != load_policy("internal").digest
 
 
@@ -105,8 +96,8 @@ def test_subjects_read_what_they_say(subjects, subject, reads):
         (lambda d: d["checks"][0].update(min_n=-1), "min_n"),
         (lambda d: d["checks"][0].update(quantity=3), "quantity"),
         (lambda d: d["checks"][0].update(pass_limit=True), "pass_limit"),
-        (lambda d: d["checks"][0].update(pass_limit=0.001), "bad side"),
-        (lambda d: d["checks"][1].update(withhold_limit=0.001), "bad side"),
+        (lambda d: d["checks"][4].update(pass_limit=0.001), "bad side"),
+        (lambda d: d["checks"][5].update(withhold_limit=0.001), "bad side"),
         (lambda d: d.update(checks=[c for c in d["checks"] if c["effect"] == "label"]), "blocks"),
     ],
 )

@@ -12,7 +12,7 @@ from audits.finding import Audience
 from audits.release.charts import distribution_chart, intervals_chart
 from audits.release.gate import Verdict
 from audits.release.report import event_words, render_report, show
-from audits.release.scorecard import approved, render
+from audits.release.scorecard import render, reviewed
 from tests.audits.release.made_up import card, contents, small
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -106,7 +106,7 @@ def test_pages_say_what_was_decided():
     assert "Withheld" in page(Verdict.WITHHOLD, Audience.RECIPIENT)
     assert "Waiting for review" in page(Verdict.REVIEW, Audience.INTERNAL)
     approval = {"decision": "rejected", "reviewer": "R. Meyer", "role": "steward", "time": "2024-05-01"}
-    tree = approved(small(contents(Verdict.REVIEW)).scorecard, approval, released=False)
+    tree = reviewed(small(contents(Verdict.REVIEW)).scorecard, [approval], released=False)
     rejected = render_report(render(tree, Audience.RECIPIENT))
     assert "Rejected by review" in rejected
     assert "R. Meyer" in rejected

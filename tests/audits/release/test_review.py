@@ -6,19 +6,23 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from audits.errors import BundleError
-from audits.release.bundle import DATA_FILES, Bundle
+from audits.release.bundle import DATA_FILES, Bundle, seal
 from audits.release.gate import Verdict
-from audits.release.review import review
+from audits.release.policy import load_policy, parse_policy
+from audits.release.review import Said, review
+from audits.release.scorecard import RELEASED_SECTIONS
 from audits.release.signing import SigningKey, load_or_make_key
 from audits.release.staging import REPLACED, restore, staging
 from audits.release.verify import verify
 from privacy.errors import RequestError
-from tests.audits.release.made_up import key, quarantine, sealed, table
+from tests.audits.release.made_up import contents, key, quarantine, sealed, small, table
 from tests.audits.release.test_bundle import WRITER, names, run_child
 
 REASON = "AUC among outliers .62 is noise at n = 190"
@@ -36,10 +40,7 @@ def decided(
     return review(
         folder / "bundle",
         approve=approve,
-        reviewer=reviewer,
-        role=role,
-        reason=reason,
-        time="2024-05-01T10:00:00Z",
+        said=[Said(reviewer=reviewer, role=role, reason=reason, time="2024-05-01T10:00:00Z")],
         quarantine=quarantine(folder),
         key=signer or key(folder),
     )
@@ -61,7 +62,7 @@ def test_an_approval_lets_the_table_out_with_a_name_on_it(tmp_path: Path):
     assert {name: status for name, status, _ in report.checks}["internal half"] == "ok"
     scorecard = json.loads((bundle.path / "scorecard.json").read_text())
     assert scorecard["release"] == {**scorecard["release"], "verdict": "REVIEW", "released": True}
-    assert scorecard["review"]["reviewer"] == "R. Meyer"
+    assert scorecard["review"]["approvals"][0]["reviewer"] == "R. Meyer"
     assert scorecard["synthetic"]["rows"] == len(table())
     assert "Released after review" in (bundle.path / "report.html").read_text()
     assert {p.name for p in tmp_path.iterdir()} == {"bundle", "bundle.internal", "keys", "quarantine"}
@@ -70,7 +71,7 @@ def test_an_approval_lets_the_table_out_with_a_name_on_it(tmp_path: Path):
 def test_the_reason_stays_inside(tmp_path: Path):
     sealed(tmp_path, Verdict.REVIEW)
     bundle = decided(tmp_path, approve=True)
-    assert json.loads((bundle.internal / "review.json").read_text())["reason"] == REASON
+    assert json.loads((bundle.internal / "review.json").read_text())["said"][0]["reason"] == REASON
     for name in names(bundle.path):
         assert REASON.encode() not in (bundle.path / name).read_bytes()
 
@@ -82,7 +83,7 @@ def test_a_rejection_destroys_the_table(tmp_path: Path):
     assert rooms(tmp_path) == []
     assert not set(DATA_FILES) & names(bundle.path)
     assert verify(bundle.path).ok
-    assert json.loads((bundle.path / "scorecard.json").read_text())["review"]["decision"] == "rejected"
+    assert json.loads((bundle.path / "scorecard.json").read_text())["review"]["approvals"][0]["decision"] == "rejected"
 
 
 @pytest.mark.parametrize("verdict", [Verdict.WITHHOLD, Verdict.PASS])
@@ -92,6 +93,50 @@ def test_only_review_can_be_reviewed(tmp_path: Path, verdict, approve):
     with pytest.raises(BundleError, match="not under review"):
         decided(tmp_path, approve=approve)
     assert verify(before.path).ok
+
+
+def held(folder: Path, approvers: int) -> Bundle:
+    """A bundle whose checks all passed, sealed to wait for people all the same."""
+    policy = parse_policy({**load_policy("internal").document, "approvers": approvers})
+    given = small(contents(Verdict.PASS))
+    facts = {"policy": {"name": policy.name, "tier": policy.tier, "digest": policy.digest}, "released": False}
+    card = {**given.scorecard, "release": {**given.scorecard["release"], **facts}}
+    for section in RELEASED_SECTIONS:
+        card[section] = {**card[section], "audience": "internal"}
+    waiting = replace(given, policy=policy, scorecard=card, held=True)
+    return seal(folder / "bundle", waiting, synthetic=table(), key=key(folder), quarantine=quarantine(folder))
+
+
+def spoken(*names: str) -> list[Said]:
+    return [Said(reviewer=name, role="compliance", reason=REASON, time="2024-05-01T10:00:00Z") for name in names]
+
+
+def test_what_passed_waits_where_it_is_held_and_leaves_on_enough_words(tmp_path: Path):
+    waits = held(tmp_path, approvers=2)
+    assert not waits.released
+    assert not set(DATA_FILES) & names(waits.path)
+    assert verify(waits.path).ok
+    assert "Waiting for approval" in (waits.path / "report.html").read_text()
+    decide = partial(review, waits.path, approve=True, quarantine=quarantine(tmp_path), key=key(tmp_path))
+    for too_few in (spoken(), spoken("A. Ott"), spoken("A. Ott", " a. ott ")):
+        with pytest.raises(RequestError):
+            decide(said=too_few)
+    assert decide(said=spoken("A. Ott", "B. Ruiz")).released
+    report = verify(waits.path)
+    assert report.ok, report.checks
+    page = (waits.path / "report.html").read_text()
+    assert "A. Ott" in page
+    assert "B. Ruiz" in page
+    assert (waits.path / "data/synthetic.csv").read_bytes() == table().csv()
+
+
+def test_one_word_rejects_what_two_must_approve(tmp_path: Path):
+    waits = held(tmp_path, approvers=2)
+    ended = review(waits.path, approve=False, said=spoken("A. Ott"), quarantine=quarantine(tmp_path), key=key(tmp_path))
+    assert not ended.released
+    assert rooms(tmp_path) == []
+    assert verify(waits.path).ok
+    assert "Rejected by review" in (waits.path / "report.html").read_text()
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -16,7 +16,7 @@ from audits.finding import Audience, Interval, Outcome
 from audits.release.facts import expected_errors, table_facts
 from audits.release.gate import Verdict, decide
 from audits.release.policy import load_policy
-from audits.release.scorecard import approved, build, render, to_bytes
+from audits.release.scorecard import build, render, reviewed, to_bytes
 from audits.release.wire import finding_from_json, finding_to_json, outcomes_from_json, read_number
 from privacy.table import make_table
 from tests.audits.release.made_up import (
@@ -59,7 +59,7 @@ def test_no_internal_number_leaves(values, data):
         strict=Interval(slow, shigh, 0.995),
         detectable=values[4],
         worse=data.draw(st.sampled_from(["higher", "lower"])),
-        n=data.draw(st.integers(10**6, 10**7)),
+        n=data.draw(st.integers(10**6 + 1, 10**7)),
     )
     silent = Outcome(audit="membership inference", findings=(), inconclusive="secret reason", error="", seconds=9.87654)
     given_outcomes = (answered("copies", secret), silent)
@@ -101,11 +101,11 @@ def test_the_internal_rendering_is_the_whole_tree():
 
 def test_an_approval_shows_the_facts_and_the_reviewer_to_recipients():
     approval = {"decision": "approved", "reviewer": "R. Meyer", "role": "steward", "time": "2024-05-01T10:00:00Z"}
-    let_out = approved(card(Verdict.REVIEW), approval, released=True)
+    let_out = reviewed(card(Verdict.REVIEW), [approval], released=True)
     assert render(let_out, Audience.PUBLIC)["synthetic"]["rows"] == 400
     assert "R. Meyer" in leaves(render(let_out, Audience.RECIPIENT))
     assert "R. Meyer" not in leaves(render(let_out, Audience.PUBLIC))
-    kept = approved(card(Verdict.REVIEW), {**approval, "decision": "rejected"}, released=False)
+    kept = reviewed(card(Verdict.REVIEW), [{**approval, "decision": "rejected"}], released=False)
     assert "synthetic" not in render(kept, Audience.RECIPIENT)
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from audits.errors import BundleError
 from audits.release.bundle import PREDICATE_TYPE, PROVENANCE, Bundle, manifest, seal, sha256
-from audits.release.gate import Verdict
+from audits.release.gate import CLAIM, Verdict
 from audits.release.signing import KEY_FILE, SigningKey, load_or_make_key, open_statement, public_key, seal_statement
 from audits.release.verify import signed_predicate, verify
 from tests.audits.release.made_up import contents, key, sealed, small, statement, table
@@ -204,6 +204,19 @@ def test_a_policy_that_comes_to_another_verdict_is_noticed(tmp_path: Path):
         "outcomes": leaking.scorecard["outcomes"],
     }
     given = replace(honest, scorecard=swapped)
+    made = seal(tmp_path / "b", given, synthetic=table(), key=key(tmp_path), quarantine=None)
+    assert statuses(made.path)["policy"] == "failed"
+
+
+def test_an_edited_bound_from_one_run_is_noticed(tmp_path: Path):
+    """The decision says the one-run bound passed; held against the claim once more, the findings say it did not."""
+    honest = small(contents())
+    edited = [
+        replace(check, verdict=Verdict.WITHHOLD) if "one run" in check.quantity and check.audit == CLAIM else check
+        for check in honest.decision.checks
+    ]
+    assert edited != list(honest.decision.checks)
+    given = replace(honest, decision=replace(honest.decision, checks=tuple(edited)))
     made = seal(tmp_path / "b", given, synthetic=table(), key=key(tmp_path), quarantine=None)
     assert statuses(made.path)["policy"] == "failed"
 
