@@ -1,0 +1,58 @@
+"""What an installation of the service is told: from the environment (`TABLEGATE_...`), secrets from files too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from platformdirs import user_data_path
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One frozen value, made at start and handed down.
+
+    Attributes:
+        data: folder of keys, encrypted tables and bundles; the database too, unless a URL names another.
+        database_url: SQLAlchemy URL, `sqlite:///...` or `postgresql+psycopg://...`; empty for a file in `data`.
+        database_url_file: file that holds it instead, for a password no environment should show.
+        host, port: where the API and the pages are served.
+        https: whether browsers come over HTTPS, through a proxy in front; cookies are then sent over it alone.
+        policies: folder of further policy files, known by their stem; None for the shipped ones alone.
+        max_upload_bytes: largest table taken in.
+        session_idle_minutes, session_hours: how long a browser stays signed in.
+        lease_seconds: how long a silent worker counts as alive.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="TABLEGATE_", frozen=True, extra="ignore")
+
+    data: Path = user_data_path("tablegate") / "service"
+    database_url: str = ""
+    database_url_file: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65535)
+    https: bool = False
+    policies: Path | None = None
+    max_upload_bytes: int = Field(default=8 << 30, gt=0)
+    session_idle_minutes: int = Field(default=30, gt=0)
+    session_hours: int = Field(default=12, gt=0)
+    lease_seconds: float = Field(default=20.0, gt=0)
+
+    @model_validator(mode="after")
+    def _one_database(self) -> Self:
+        if self.database_url and self.database_url_file:
+            raise ValueError("give TABLEGATE_DATABASE_URL or TABLEGATE_DATABASE_URL_FILE, not both")
+        return self
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        if self.database_url_file is not None:
+            return self.database_url_file.read_text(encoding="utf-8").strip()
+        return self.database_url or f"sqlite:///{self.data.absolute() / 'tablegate.db'}"
+
+    def environment(self) -> dict[str, str]:
+        """The same as variables, for a process of ours that is to read them."""
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        return {f"TABLEGATE_{name.upper()}": str(value) for name, value in given.items() if value is not None}

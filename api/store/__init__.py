@@ -1,0 +1,1 @@
+"""The service's database: its tables, its connection, its migrations, and the journals kept in it."""
