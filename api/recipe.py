@@ -119,11 +119,14 @@ def place(recipe: Recipe) -> Order:
 
 
 def order_of(recipe: Recipe) -> Order:
-    """The same for whoever does not hold the table: checks and prices the request, looks at no file but the schema."""
-    schema = load_schema(recipe.schema)
+    """The same for whoever does not hold the table: looks at no file but schema and policy."""
+    return ordered(recipe, load_schema(recipe.schema), load_policy(recipe.policy))
+
+
+def ordered(recipe: Recipe, schema: Schema, policy: Policy) -> Order:
+    """Check and price a request whose schema and policy are at hand; looks at no file at all."""
     cap = schema.require_releasable()
     budget = check_budget(recipe.epsilon, recipe.delta, schema.n_public.value)
-    policy = load_policy(recipe.policy)
     chosen = synthesizer(recipe.synthesizer, recipe.device)
     if recipe.rows is not None:
         check_rows(recipe.rows)

@@ -17,6 +17,11 @@ class Settings(BaseSettings):
         data: folder of keys, encrypted tables and bundles; the database too, unless a URL names another.
         database_url: SQLAlchemy URL, `sqlite:///...` or `postgresql+psycopg://...`; empty for a file in `data`.
         database_url_file: file that holds it instead, for a password no environment should show.
+        files_url: URL of the object store, as fsspec reads it; empty for a folder in `data`.
+        wrapped_keys_url: URL of the store of wrapped keys, apart from the files; empty for a folder in `data`.
+        keys: folder of this machine's own keys, the vault's and the signing key; None for one in `data`.
+        webhook: URL that notices are posted to; empty for none.
+        mail: `smtp://user:password@host:port/from@address` that notices are mailed through; empty for none.
         host, port: where the API and the pages are served.
         https: whether browsers come over HTTPS, through a proxy in front; cookies are then sent over it alone.
         policies: folder of further policy files, known by their stem; None for the shipped ones alone.
@@ -30,6 +35,11 @@ class Settings(BaseSettings):
     data: Path = user_data_path("tablegate") / "service"
     database_url: str = ""
     database_url_file: Path | None = None
+    files_url: str = ""
+    wrapped_keys_url: str = ""
+    keys: Path | None = None
+    webhook: str = Field(default="", repr=False)
+    mail: str = Field(default="", repr=False)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     https: bool = False
@@ -51,6 +61,26 @@ class Settings(BaseSettings):
         if self.database_url_file is not None:
             return self.database_url_file.read_text(encoding="utf-8").strip()
         return self.database_url or f"sqlite:///{self.data.absolute() / 'tablegate.db'}"
+
+    @property
+    def files(self) -> str:
+        """URL of the object store."""
+        return self.files_url or (self.data.absolute() / "files").as_uri()
+
+    @property
+    def wrapped_keys(self) -> str:
+        """URL of the store of wrapped keys."""
+        return self.wrapped_keys_url or (self.data.absolute() / "keys").as_uri()
+
+    @property
+    def keys_folder(self) -> Path:
+        """Folder of this machine's own keys."""
+        return self.keys or self.data.absolute() / "keys"
+
+    @property
+    def work(self) -> Path:
+        """Folder for what a run writes before it is stored."""
+        return self.data.absolute() / "work"
 
     def environment(self) -> dict[str, str]:
         """The same as variables, for a process of ours that is to read them."""

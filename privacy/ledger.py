@@ -259,6 +259,12 @@ class Ledger:
         books = _books(self._entries(), population)
         return 0.0 if books is None else total_epsilon(books.account)
 
+    def spent(self, population: str) -> float:
+        """The part of `total` that was opened and stands for good; the rest is reserved."""
+        books = _books(self._entries(), population)
+        opened = () if books is None else tuple(one.charge for one in books.standing if one.opened)
+        return 0.0 if books is None else total_epsilon(replace(books.account, charges=opened))
+
     def left(self, population: str) -> float:
         """The largest epsilon, at the cap's delta, of one more release by a single Gaussian that still fits.
 

@@ -72,21 +72,25 @@ def load_schema(path: Path) -> Schema:
     """Parse a schema file. Raises SchemaError with the field and the rule that was broken."""
     try:
         text = path.read_text(encoding="utf-8")
-        # YAML takes most of JSON, but no tabs, and takes its time for long lists.
-        document = json.loads(text) if path.suffix == ".json" else yaml.load(text, Loader=_JsonScalars)  # noqa: S506
     except FileNotFoundError as error:
         raise SchemaError(
             f"There is no schema file '{path.name}'.",
             why="The schema is the public description a guarantee is stated over.",
             fix="Write one, or start with `tablegate schema draft TABLE`.",
         ) from error
-    except (yaml.YAMLError, ValueError, RecursionError, OSError) as error:
-        raise SchemaError(
-            f"The schema file '{path.name}' is not readable YAML or JSON.",
-            why="It must be a Frictionless Table Schema.",
-            fix="Check indentation and quotes; `tablegate schema check` shows what is understood.",
-        ) from error
-    return parse_schema(document, name=path.name.split(".")[0])
+    except (ValueError, OSError) as error:
+        raise _unreadable(path.name) from error
+    return read_schema(text, path.name)
+
+
+def read_schema(text: str, file_name: str) -> Schema:
+    """Parse the text of a schema file; its name says whether it is JSON. Raises SchemaError."""
+    try:
+        # YAML takes most of JSON, but no tabs, and takes its time for long lists.
+        document = json.loads(text) if file_name.endswith(".json") else yaml.load(text, Loader=_JsonScalars)  # noqa: S506
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unreadable(file_name) from error
+    return parse_schema(document, name=file_name.split(".")[0])
 
 
 def parse_schema(document: Any, *, name: str = "table") -> Schema:
@@ -142,6 +146,14 @@ def parse_schema(document: Any, *, name: str = "table") -> Schema:
     if "workload" in privacy:
         schema = replace(schema, workload=parse_workload(schema, privacy["workload"]))
     return schema
+
+
+def _unreadable(file_name: str) -> SchemaError:
+    return SchemaError(
+        f"The schema file '{file_name}' is not readable YAML or JSON.",
+        why="It must be a Frictionless Table Schema.",
+        fix="Check indentation and quotes; `tablegate schema check` shows what is understood.",
+    )
 
 
 def _canonical(document: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

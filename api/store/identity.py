@@ -7,6 +7,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 
+from privacy.errors import RequestError
+
 
 def new_id() -> str:
     """28 hexadecimal digits: milliseconds since 1970, then 64 random bits. Later ids sort later."""
@@ -31,3 +33,14 @@ def now() -> str:
 def text_of(moment: datetime) -> str:
     """Any moment the same way. Equal lengths: texts compare as their times do."""
     return moment.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def moment_text(text: str) -> str:
+    """A moment somebody wrote, as this module writes it; a date is its start in UTC. Raises RequestError."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RequestError(
+            "This is not a date.", why="It says when something ends by itself.", fix="Write it as 2030-12-31."
+        ) from error
+    return text_of(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

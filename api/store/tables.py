@@ -84,6 +84,7 @@ class Dataset(Base):
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
     table_kind: Mapped[str] = mapped_column(WORD, default="")
     table_digest: Mapped[str] = mapped_column(ID, default="")
+    upload: Mapped[str] = mapped_column(ID, default="")
     uploads: Mapped[int] = mapped_column(default=0)
     keep_until: Mapped[str] = mapped_column(TIME, default="")
     created_by: Mapped[str] = mapped_column(ForeignKey("person.id"))
@@ -92,7 +93,11 @@ class Dataset(Base):
 
 
 class Release(Base):
-    """A request for a release, and what became of it. `asked` is the recipe; `run` counts the times it was started."""
+    """A request for a release, and what became of it.
+
+    `asked` is the recipe, `upload` the version of the table it is made from, `run` counts the times it was started:
+    what an older run still does is refused by that number.
+    """
 
     __tablename__ = "release"
 
@@ -108,6 +113,7 @@ class Release(Base):
     recipient: Mapped[str] = mapped_column(WORD)
     queue: Mapped[str] = mapped_column(WORD)
     state: Mapped[str] = mapped_column(WORD, index=True)
+    upload: Mapped[str] = mapped_column(ID)
     run: Mapped[int] = mapped_column(default=0)
     stop_asked: Mapped[bool] = mapped_column(default=False)
     charge: Mapped[str] = mapped_column(ID)
@@ -115,6 +121,7 @@ class Release(Base):
     bundle: Mapped[str] = mapped_column(ID, default="")
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
     ended_at: Mapped[str] = mapped_column(TIME, default="")
+    expires_at: Mapped[str] = mapped_column(TIME, default="")
 
     __table_args__ = (UniqueConstraint("asked_by", "once"),)
 

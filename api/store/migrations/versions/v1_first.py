@@ -87,6 +87,7 @@ def upgrade() -> None:
         sa.Column("problem", sa.JSON(), nullable=True),
         sa.Column("table_kind", sa.String(length=200), nullable=False),
         sa.Column("table_digest", sa.String(length=64), nullable=False),
+        sa.Column("upload", sa.String(length=64), nullable=False),
         sa.Column("uploads", sa.Integer(), nullable=False),
         sa.Column("keep_until", sa.String(length=40), nullable=False),
         sa.Column("created_by", sa.String(length=64), nullable=False),
@@ -141,6 +142,7 @@ def upgrade() -> None:
         sa.Column("recipient", sa.String(length=200), nullable=False),
         sa.Column("queue", sa.String(length=200), nullable=False),
         sa.Column("state", sa.String(length=200), nullable=False),
+        sa.Column("upload", sa.String(length=64), nullable=False),
         sa.Column("run", sa.Integer(), nullable=False),
         sa.Column("stop_asked", sa.Boolean(), nullable=False),
         sa.Column("charge", sa.String(length=64), nullable=False),
@@ -148,6 +150,7 @@ def upgrade() -> None:
         sa.Column("bundle", sa.String(length=64), nullable=False),
         sa.Column("problem", sa.JSON(), nullable=True),
         sa.Column("ended_at", sa.String(length=40), nullable=False),
+        sa.Column("expires_at", sa.String(length=40), nullable=False),
         sa.ForeignKeyConstraint(
             ["asked_by"],
             ["person.id"],

@@ -1,0 +1,1 @@
+"""Jobs: who runs them, in which process, and what happens when either dies."""
