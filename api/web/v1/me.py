@@ -1,0 +1,49 @@
+"""`/v1/me`: whoever is asking, and their keys."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter
+
+from api.access.keys import add_key, keys_of, revoke_key
+from api.access.roles import Action, Principal
+from api.desk.record import deciding, record
+from api.store.database import reading
+from api.web.access import HouseDep, asks
+from api.web.problems import responses
+from api.web.wire import KeyId, KeyMade, KeyOut, Me, NewKey, RoleHeld
+
+router = APIRouter(prefix="/v1/me", tags=["me"])
+Who = Annotated[Principal, asks(Action.SEE_SELF)]
+
+
+@router.get("", responses=responses())
+def me(who: Who) -> Me:
+    """Who the service takes you for, and your roles."""
+    roles = [RoleHeld(role=role, dataset=dataset) for role, dataset in sorted(who.grants)]
+    return Me(id=who.id, name=who.name, roles=roles)
+
+
+@router.get("/keys", responses=responses())
+def my_keys(who: Who, house: HouseDep) -> list[KeyOut]:
+    """Your keys, the newest first, without their secrets."""
+    with reading(house.desk.engine) as session:
+        return [KeyOut.model_validate(key) for key in keys_of(session, who.id)]
+
+
+@router.post("/keys", status_code=201, responses=responses())
+def make_key(asked: NewKey, who: Who, house: HouseDep) -> KeyMade:
+    """A new key, which may what you may. Its text is shown this once."""
+    with deciding(house.desk.engine) as session:
+        key, text = add_key(session, who.id, asked.label, asked.days)
+        record(session, who.id, "make a key", key.id)
+        return KeyMade(key=text, **KeyOut.model_validate(key).model_dump())
+
+
+@router.delete("/keys/{key}", status_code=204, responses=responses(404))
+def end_key(key: KeyId, who: Who, house: HouseDep) -> None:
+    """End one of your keys, now and for good."""
+    with deciding(house.desk.engine) as session:
+        revoke_key(session, who.id, key)
+        record(session, who.id, "end a key", key)
