@@ -8,6 +8,7 @@ that only our pages know. A route names the action it is for; one that names non
 from __future__ import annotations
 
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -86,7 +87,8 @@ async def _token_given(request: Request) -> str:
     if request.method in SAFE:
         return ""
     header = request.headers.get("x-form-token", "")
-    if header or not request.headers.get("content-type", "").startswith(FORM):
+    form = request.method == "POST" and request.headers.get("content-type", "").startswith(FORM)
+    if header or not form:
         return header
     field = (await request.form()).get(FORM_TOKEN, "")
     return field if isinstance(field, str) else ""
@@ -164,6 +166,15 @@ class Asks:
 def asks(action: Action) -> Any:
     """What a route puts beside `Principal` in its signature: whoever asks, once they may."""
     return Depends(Asks(action))
+
+
+def counted(kind: str) -> Callable[[House, Caller], None]:
+    """A dependency that counts a request of a kind with a limit of its own."""
+
+    def count(house: HouseDep, caller: CallerDep) -> None:
+        house.limiter.count(kind, caller.principal.id)
+
+    return count
 
 
 def actions_of(dependant: Dependant) -> set[Action]:

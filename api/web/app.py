@@ -23,11 +23,20 @@ from api.web.limiting import Limiter
 from api.web.pages import PAGES
 from api.web.pages.rendering import Pages, problem_page, wants_page
 from api.web.problems import Problem, invalid, no_route
-from api.web.v1 import me, people
+from api.web.v1 import datasets, me, people, records, releases, reviews
 from privacy.errors import ReleaseError
 
 STATIC: Final = Path(__file__).with_name("static")
-ROUTERS: Final[Sequence[APIRouter]] = (health.router, me.router, people.router, *PAGES)
+ROUTERS: Final[Sequence[APIRouter]] = (
+    health.router,
+    me.router,
+    people.router,
+    datasets.router,
+    releases.router,
+    reviews.router,
+    records.router,
+    *PAGES,
+)
 OPEN: Final = frozenset({"/healthz", "/sign-in", "/sign-out", "/sign-in/elsewhere", "/sign-in/answer"})
 """Addresses for everybody: of nothing that concerns data."""
 

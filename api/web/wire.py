@@ -208,3 +208,161 @@ class PriceOut(Answer):
     left_after: float | None
     fits: bool
     approvers: int
+
+
+class Received(Answer):
+    """A table that was taken in; for the sender to compare. Its check is queued."""
+
+    size: int
+    digest: str
+
+
+class ReleaseOut(Answer):
+    """A release as whoever asked for it sees it, and everybody once it is out."""
+
+    id: str
+    dataset: str
+    asked_at: str
+    asked: dict[str, Any]
+    policy: str
+    approvers: int
+    purpose: str
+    recipient: str
+    state: str
+    stop_asked: bool
+    problem: dict[str, Any] | None
+    ended_at: str
+    expires_at: str
+
+
+class ReviewedRelease(ReleaseOut):
+    """The same for those who may see findings: what the gate said, and of which bundle."""
+
+    asked_by: str
+    verdict: str
+    bundle: str
+    run: int
+    charge: str
+
+
+class Step(Answer):
+    """A step of a run, by a fixed text; no number of a row is in it."""
+
+    id: int
+    run: int
+    step: str
+    at: str
+
+
+class VoteAsked(Asking):
+    """A person's word on exactly what they looked at."""
+
+    bundle: Annotated[str, Field(pattern=DIGEST, description="`bundle` of the release as it was looked at.")]
+    approve: bool
+    reason: Reason
+
+
+class VoteOut(Answer):
+    """What somebody said. Until it is decided everybody sees their own word only."""
+
+    person: str
+    bundle: str
+    approve: bool
+    reason: str
+    at: str
+
+
+class Findings(Answer):
+    """Exact findings and the gate's decision: internal."""
+
+    scorecard: dict[str, Any]
+
+
+class Card(Answer):
+    """The recipient's half of a scorecard."""
+
+    scorecard: dict[str, Any]
+
+
+class Terms(Answer):
+    """Terms of use, and whether you accepted them for this release."""
+
+    text: str
+    digest: str
+    accepted: bool
+
+
+class TermsAccepted(Asking):
+    """The digest of the terms somebody read."""
+
+    digest: Annotated[str, Field(pattern=DIGEST)]
+
+
+class FileOut(Answer):
+    """A file of a released bundle."""
+
+    name: str
+    size: int
+
+
+class End(Asking):
+    """When downloads end by themselves: ISO 8601, or empty for never."""
+
+    at: Annotated[str, Field(max_length=40)]
+
+
+class NoticeOut(Answer):
+    """Something you must know."""
+
+    id: str
+    release: str
+    text: str
+    at: str
+    seen_at: str
+
+
+class RecordOut(Answer):
+    """An entry of the audit log, with the digests that chain it to the one before."""
+
+    seq: int
+    kind: str
+    body: dict[str, Any]
+    previous: str
+    digest: str
+
+
+class Records(Answer):
+    """Part of the audit log; `next` is the number to go on after, or null at the end."""
+
+    items: list[RecordOut]
+    next: int | None
+
+
+class Chain(Answer):
+    """A chain that was recomputed entry by entry: how many, and the digest of the last."""
+
+    name: str
+    length: int
+    head: str
+
+
+class WorkerOut(Answer):
+    """A slot that runs jobs."""
+
+    slot: str
+    queues: str
+    host: str
+    started_at: str
+    silent_seconds: float
+    alive: bool
+
+
+class PolicyOut(Answer):
+    """A policy, known by its digest."""
+
+    name: str
+    tier: str
+    digest: str
+    approvers: int
+    max_epsilon: float | None
+    document: dict[str, Any]

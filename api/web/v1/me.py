@@ -1,4 +1,4 @@
-"""`/v1/me`: whoever is asking, and their keys."""
+"""`/v1/me`: whoever is asking, their keys, and what they must know."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from fastapi import APIRouter
 
 from api.access.keys import add_key, keys_of, revoke_key
 from api.access.roles import Action, Principal
+from api.desk import releases
 from api.desk.record import deciding, record
 from api.store.database import reading
 from api.web.access import HouseDep, asks
 from api.web.problems import responses
-from api.web.wire import KeyId, KeyMade, KeyOut, Me, NewKey, RoleHeld
+from api.web.wire import KeyId, KeyMade, KeyOut, Me, NewKey, NoticeId, NoticeOut, RoleHeld
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 Who = Annotated[Principal, asks(Action.SEE_SELF)]
@@ -47,3 +48,15 @@ def end_key(key: KeyId, who: Who, house: HouseDep) -> None:
     with deciding(house.desk.engine) as session:
         revoke_key(session, who.id, key)
         record(session, who.id, "end a key", key)
+
+
+@router.get("/notices", responses=responses())
+def my_notices(who: Who, house: HouseDep) -> list[NoticeOut]:
+    """What you must know, the newest first: of tables you took that were withdrawn."""
+    return [NoticeOut.model_validate(one) for one in releases.notices(house.desk, who)]
+
+
+@router.post("/notices/{notice}/reading", status_code=204, responses=responses(404))
+def read_notice(notice: NoticeId, who: Who, house: HouseDep) -> None:
+    """Say that you have read a notice."""
+    releases.see_notice(house.desk, who, notice)
