@@ -1,9 +1,14 @@
-"""A service in this process: a database and a vault in a folder, a person of every role, and a client for each."""
+"""A service in this process: a database and a vault in a folder, a person of every role, and a client for each.
+
+Jobs are done in this process too, when a test says so: what a worker does with them is tested in `tests.service`.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,14 +22,22 @@ from api.access.keys import add_key
 from api.access.persons import add_person, give_role
 from api.access.roles import Role
 from api.desk.desk import Desk, Job
+from api.desk.runs import begin
 from api.settings import Settings
 from api.store.database import connect, writing
 from api.store.migrate import migrate
 from api.vault.vault import open_vault
 from api.web.app import create_app
+from api.work.decisions import decide
+from api.work.releasing import release
+from api.work.tables import erase, ingest
+from tests.end_to_end.scene import CLOSED, DOCUMENT, OPEN, REVIEWED, write_table
 
 PASSWORD = "four random words here"  # noqa: S105
 ORIGIN = "http://testserver"
+RECIPE = {"synthesizer": "independent", "epsilon": 1.0, "delta": 1e-6, "policy": "open"}
+WORDS = {"purpose": "to try it", "recipient": "the statistics department"}
+PEOPLE = {**{str(role): role for role in Role}, "second": Role.COMPLIANCE, "stranger": Role.RESEARCHER}
 
 
 @dataclass
@@ -45,6 +58,7 @@ class Service:
     desk: Desk
     app: FastAPI
     people: dict[str, str]
+    queue: JobList
 
     def browser(self) -> TestClient:
         """A browser that knows nobody."""
@@ -65,6 +79,65 @@ class Service:
             _, text = add_key(session, self.people[name], "tests", 1)
         return TestClient(self.app, base_url=ORIGIN, headers={"authorization": f"Bearer {text}"})
 
+    def work(self) -> None:
+        """Do every job that is queued."""
+        doers: dict[str, Callable[[str], None]] = {
+            "ingest_v1": lambda about: ingest(self.desk, about),
+            "release_v1": self._release,
+            "decide_v1": lambda about: decide(self.desk, about),
+            "erase_v1": lambda about: erase(self.desk, about),
+            "notify_v1": lambda _: None,
+        }
+        while self.queue.jobs:
+            job = self.queue.jobs.pop(0)
+            doers[job.kind](job.about)
+
+    def _release(self, about: str) -> None:
+        run = begin(self.desk, about, "this-process")
+        if run is not None:
+            release(self.desk, run)
+
+    def registered(self, title: str = "A scene", population: str = "people-of-the-scene") -> str:
+        """A dataset without a table; its id."""
+        document = deepcopy(DOCUMENT)
+        document["privacy"] |= {"population": population, "cap": {"epsilon": 10.0, "delta": 1e-4}}
+        asked = {"title": title, "table_schema": json.dumps(document), "format": "json"}
+        answer = self.program("steward").post("/v1/datasets", json=asked)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["id"])
+
+    def ready(self, rows: int = 200, **about: str) -> str:
+        """A dataset with its table; its id."""
+        dataset = self.registered(**about)
+        path = self.desk.settings.data.parent / "private.csv"
+        write_table(path, rows)
+        answer = self.program("steward").put(f"/v1/datasets/{dataset}/table?kind=csv", content=path.read_bytes())
+        assert answer.status_code == 202, answer.text
+        self.work()
+        return dataset
+
+    def asked(self, dataset: str, by: str = "researcher", **changed: Any) -> str:
+        """A release that was asked for; its id."""
+        answer = self.program(by).post(f"/v1/datasets/{dataset}/releases", json=RECIPE | WORDS | changed)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["id"])
+
+    def voted(self, release: str, by: str = "compliance", *, approve: bool = True) -> None:
+        """Somebody's word on a release as it is."""
+        client = self.program(by)
+        bundle = client.get(f"/v1/releases/{release}").json()["bundle"]
+        said = {"bundle": bundle, "approve": approve, "reason": "I looked at it."}
+        answer = client.post(f"/v1/releases/{release}/votes", json=said)
+        assert answer.status_code == 200, answer.text
+
+    def published(self, dataset: str) -> str:
+        """A release that is out; its id."""
+        made = self.asked(dataset)
+        self.work()
+        self.voted(made)
+        self.work()
+        return made
+
 
 def form_token(client: TestClient) -> str:
     """The token a page has in its forms."""
@@ -74,19 +147,23 @@ def form_token(client: TestClient) -> str:
 
 
 def make_service(folder: Path, **settings: Any) -> Service:
-    """A service with nobody in it but one person a role, and one without a role."""
-    chosen = Settings(data=folder, **settings)
+    """A service with a person of every role, and one without."""
+    policies = folder / "policies"
+    policies.mkdir()
+    for name, rules in {"open": OPEN, "two": OPEN | {"approvers": 2}, "reviewed": REVIEWED, "closed": CLOSED}.items():
+        (policies / f"{name}.yaml").write_text(json.dumps(rules | {"name": name}))
+    chosen = Settings(data=folder / "service", policies=policies, **settings)
     engine = connect(chosen.database)
     migrate(engine)
-    desk = Desk(chosen, engine, open_vault(chosen, private=True), JobList())
+    queue = JobList()
+    desk = Desk(chosen, engine, open_vault(chosen, private=True), queue)
     people = {}
     with writing(engine) as session:
-        for name in (*Role, "nobody"):
-            person = add_person(session, str(name), PASSWORD)
-            people[str(name)] = person.id
-            if name != "nobody":
-                give_role(session, person.id, Role(name))
-    return Service(desk, create_app(desk), people)
+        for name, role in PEOPLE.items():
+            people[name] = add_person(session, name, PASSWORD).id
+            give_role(session, people[name], role)
+        people["nobody"] = add_person(session, "nobody", PASSWORD).id
+    return Service(desk, create_app(desk), people, queue)
 
 
 @pytest.fixture
@@ -97,7 +174,23 @@ def service(tmp_path: Path) -> Iterator[Service]:
     made.desk.engine.dispose()
 
 
-@pytest.fixture
-def client_of(service: Service) -> Callable[[str], TestClient]:
-    """A program's client of a person, by role."""
-    return service.program
+@pytest.fixture(scope="module")
+def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """One service for the tests of a file that only look: with a released table, and one under review."""
+    service = make_service(tmp_path_factory.mktemp("house"))
+    dataset = service.ready()
+    published = service.published(dataset)
+    reviewed = service.asked(dataset)
+    service.work()
+    yield House(service, dataset, published, reviewed)
+    service.desk.engine.dispose()
+
+
+@dataclass(frozen=True)
+class House:
+    """A service with something in it."""
+
+    service: Service
+    dataset: str
+    published: str
+    reviewed: str

@@ -2,6 +2,14 @@
 
 from fastapi import APIRouter
 
-from api.web.pages import me, people, sign_in
+from api.web.pages import datasets, me, people, records, releases, reviews, sign_in
 
-PAGES: tuple[APIRouter, ...] = (sign_in.router, me.router, people.router)
+PAGES: tuple[APIRouter, ...] = (
+    sign_in.router,
+    datasets.router,
+    releases.router,
+    reviews.router,
+    records.router,
+    people.router,
+    me.router,
+)

@@ -1,4 +1,4 @@
-"""Your own page: roles and keys."""
+"""Your own page: notices, roles and keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.access.roles import Action, Principal
 from api.web.access import HouseDep, asks
 from api.web.pages.rendering import page, to
 from api.web.v1 import me as keys
-from api.web.wire import KeyId, NewKey
+from api.web.wire import KeyId, NewKey, NoticeId
 
 router = APIRouter(include_in_schema=False)
 Who = Annotated[Principal, asks(Action.SEE_SELF)]
@@ -43,5 +43,13 @@ def end_key(key: KeyId, who: Who, house: HouseDep) -> Response:
     return to("/me")
 
 
+@router.post("/me/notices/{notice}/reading")
+def read_notice(notice: NoticeId, who: Who, house: HouseDep) -> Response:
+    """Say that a notice was read."""
+    keys.read_notice(notice, who, house)
+    return to("/me")
+
+
 def _shown(request: Request, who: Principal, house: HouseDep, made: str) -> Response:
-    return page(request, "me", me=keys.me(who), keys=keys.my_keys(who, house), made=made)
+    notices = keys.my_notices(who, house)
+    return page(request, "me", me=keys.me(who), keys=keys.my_keys(who, house), notices=notices, made=made)

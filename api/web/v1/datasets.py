@@ -39,7 +39,7 @@ from privacy.schema import Budget
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 BLOCK_BYTES = 1 << 20
 IdempotencyKey = Annotated[
-    str,
+    str | None,
     Header(
         alias="Idempotency-Key",
         pattern=r"^[\x21-\x7e]{1,200}$",
@@ -163,7 +163,7 @@ def request_release(
     asked: NewRelease,
     who: Annotated[Principal, asks(Action.REQUEST)],
     house: HouseDep,
-    once: IdempotencyKey | None = None,
+    once: IdempotencyKey = None,
 ) -> ReviewedRelease | ReleaseOut:
     """Ask for a release: it is charged and queued, both or neither."""
     made = requests.request(
