@@ -6,25 +6,21 @@ anything else. Every command takes `--json` and then prints one object on standa
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from api import commands
+from api import cli_service, commands
 from api.demo import write_demo_table
-from api.display import defect, refusal
 from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
+from api.guarded import guarded
 from api.home import Home, default_ledger_path
 from api.recipe import Recipe
 from api.streams import fresh_seed
 from audits.release.review import Said
-from privacy.errors import BudgetExceededError, JournalError, OverspendError, ReleaseError
-from privacy.ledger import LedgerError
 
 app = typer.Typer(
     name="tablegate",
@@ -37,8 +33,7 @@ schema_app = typer.Typer(help="The public description of a table.", no_args_is_h
 ledger_app = typer.Typer(help="What every population has spent.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(ledger_app, name="ledger")
-
-BAD_INPUT, BUDGET_REFUSED, OTHER = 2, 5, 1
+cli_service.register(app)
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or Parquet.", show_default=False)]
 SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")]
@@ -83,7 +78,7 @@ def demo(
         )
         return commands.release_and_show(recipe, Home(folder / "ledger.db"), as_json=as_json)
 
-    _guarded(run, as_json=as_json)
+    guarded(run, as_json=as_json)
 
 
 @schema_app.command("draft")
@@ -93,7 +88,7 @@ def schema_draft(
     as_json: AsJson = False,
 ) -> None:
     """Write a first schema whose entries are `observed`: to be replaced before any release."""
-    _guarded(lambda: commands.draft(table, out, as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.draft(table, out, as_json=as_json), as_json=as_json)
 
 
 @schema_app.command("check")
@@ -103,7 +98,7 @@ def schema_check(
     as_json: AsJson = False,
 ) -> None:
     """Say how a schema is understood and, given a table, what in it does not fit (internal: exact counts)."""
-    _guarded(lambda: commands.check(schema, table, as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.check(schema, table, as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -117,7 +112,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Price a release, and estimate its time and memory, without reading a row."""
-    _guarded(
+    guarded(
         lambda: commands.plan(table, schema, synthesizer, epsilon, delta, _home(ledger), as_json=as_json),
         as_json=as_json,
     )
@@ -163,7 +158,7 @@ def release(
         balance=tuple(balance or ()),
         given=given,
     )
-    _guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -192,7 +187,7 @@ def sample(
         out=out,
         seed=fresh_seed() if seed is None else seed,
     )
-    _guarded(lambda: commands.sample_and_show(asked, _home(ledger), as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.sample_and_show(asked, _home(ledger), as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -217,7 +212,7 @@ def audit(
         out=out,
         seed=fresh_seed() if seed is None else seed,
     )
-    _guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -235,7 +230,7 @@ def review(
         raise typer.BadParameter("say --approve or --reject", param_hint="--approve")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     said = Said(reviewer=reviewer, role=role, reason=reason, time=now)
-    _guarded(lambda: commands.decide(bundle, said, _home(ledger), approve=approve, as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.decide(bundle, said, _home(ledger), approve=approve, as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -247,7 +242,7 @@ def verify(
 ) -> None:
     """Check a bundle, offline."""
     home = None if ledger is None else _home(ledger)
-    _guarded(lambda: commands.verify_bundle(bundle, home, key, as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.verify_bundle(bundle, home, key, as_json=as_json), as_json=as_json)
 
 
 @ledger_app.command("show")
@@ -257,13 +252,13 @@ def ledger_show(
     as_json: AsJson = False,
 ) -> None:
     """What was charged, what it adds up to, and what is left."""
-    _guarded(lambda: commands.show_ledger(_home(ledger), population, as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.show_ledger(_home(ledger), population, as_json=as_json), as_json=as_json)
 
 
 @ledger_app.command("verify")
 def ledger_verify(ledger: LedgerFile = None, as_json: AsJson = False) -> None:
     """Recompute the whole chain."""
-    _guarded(lambda: commands.verify_ledger(_home(ledger), as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.verify_ledger(_home(ledger), as_json=as_json), as_json=as_json)
 
 
 @ledger_app.command("cap")
@@ -276,7 +271,7 @@ def ledger_cap(
     as_json: AsJson = False,
 ) -> None:
     """Record another cap for a population."""
-    _guarded(
+    guarded(
         lambda: commands.set_cap(_home(ledger), population, epsilon, delta, reason, as_json=as_json), as_json=as_json
     )
 
@@ -284,28 +279,6 @@ def ledger_cap(
 def main() -> None:
     """Entry point of `tablegate`."""
     app()
-
-
-def exit_code(error: ReleaseError) -> int:
-    """The contract's exit code of a refusal."""
-    if isinstance(error, BudgetExceededError):
-        return BUDGET_REFUSED
-    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError) else BAD_INPUT
-
-
-def _guarded(run: Callable[[], int], *, as_json: bool) -> NoReturn:
-    """Run a command; a refusal becomes one clear message, a defect its class name: a trace may quote a cell."""
-    try:
-        code = run()
-    except ReleaseError as error:
-        refusal(error, as_json=as_json)
-        code = exit_code(error)
-    except Exception as error:
-        if os.environ.get("TABLEGATE_TRACE") == "1":
-            raise
-        defect(error, as_json=as_json)
-        code = OTHER
-    raise typer.Exit(code)
 
 
 def _home(ledger: Path | None) -> Home:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audits.assignment import Design, Parts, assign
+from privacy.files import TableFile
 from privacy.noise import NoiseSource, keyed_noise
 from privacy.table import Table
 
@@ -27,9 +28,9 @@ class Coins:
         noise = keyed_noise(self.key)
         return assign(table.bounded(noise), design, noise)
 
-    def to_bytes(self, table: Path) -> bytes:
+    def to_bytes(self, table: TableFile) -> bytes:
         """The coins, and the file they were thrown for: by its place and its digest."""
-        written = {"key": self.key.hex(), "table": str(table.absolute()), "sha256": file_digest(table)}
+        written = {"key": self.key.hex(), "table": place_of(table), "sha256": file_digest(table)}
         return json.dumps(written, sort_keys=True).encode()
 
 
@@ -38,7 +39,15 @@ def fresh_coins(noise: NoiseSource) -> Coins:
     return Coins(noise.words(4).tobytes())
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def place_of(table: TableFile) -> str:
+    """Where a table is: its path, or its name where it is held elsewhere."""
+    return str(table.absolute()) if isinstance(table, Path) else table.name
+
+
+def file_digest(table: TableFile) -> str:
+    """SHA-256 of a file as it lies there, in hex."""
+    state = hashlib.sha256()
+    with table.open("rb") if isinstance(table, Path) else table.open() as file:
+        while block := file.read(1 << 20):
+            state.update(block)
+    return state.hexdigest()

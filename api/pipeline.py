@@ -39,7 +39,7 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
 
     steps("reading the table")
     coins = fresh_coins(privacy.noise)
-    table = read_table(recipe.table, order.schema)
+    table = read_table(recipe.table, order.schema)  # type: ignore[arg-type]
     parts = coins.parts(table, order.design)
 
     model = order.plan.fit(parts.train, privacy, streams["fit"], steps)

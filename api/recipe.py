@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.asked_rows import target_of
+from api.coins import place_of
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
 from audits.release.bundle import check_out
 from audits.release.policy import Effect, Policy, load_policy
 from privacy.calibration import check_budget
 from privacy.errors import RequestError
-from privacy.files import check_file
+from privacy.files import TableFile, check_file
 from privacy.schema import Budget, Schema
 from privacy.schema_file import load_schema
 from synthesizers.conditioning import Target
@@ -48,7 +49,7 @@ class Recipe:
         held: whether people must let the table out even where every check passed.
     """
 
-    table: Path
+    table: TableFile
     schema: Path
     synthesizer: str
     epsilon: float
@@ -85,7 +86,7 @@ class Order:
         if self.recipe.request:
             return self.recipe.request
         parts = (
-            self.recipe.table.absolute(),
+            place_of(self.recipe.table),
             self.recipe.out.absolute(),
             self.schema.digest,
             self.policy.digest,

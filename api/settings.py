@@ -28,6 +28,7 @@ class Settings(BaseSettings):
         max_upload_bytes: largest table taken in.
         session_idle_minutes, session_hours: how long a browser stays signed in.
         lease_seconds: how long a silent worker counts as alive.
+        job_memory_bytes: address space a job may take; 0 for no limit.
     """
 
     model_config = SettingsConfigDict(env_prefix="TABLEGATE_", frozen=True, extra="ignore")
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(default=30, gt=0)
     session_hours: int = Field(default=12, gt=0)
     lease_seconds: float = Field(default=20.0, gt=0)
+    job_memory_bytes: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _one_database(self) -> Self:

@@ -13,9 +13,10 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +32,30 @@ MAX_HEADER_CHARACTERS = 1_000_000
 DAMAGED = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
 
-def read_texts(path: Path) -> Iterator[dict[str, Texts]]:
+@dataclass(frozen=True, slots=True)
+class HeldFile:
+    """A table file that is not a path: one in a vault, say.
+
+    Attributes:
+        name: ends in .csv or .parquet; what messages call it.
+        open: its bytes from the start, seekable; may be called again.
+        decryption: pyarrow's properties for a Parquet file under modular encryption; None for one in the clear.
+    """
+
+    name: str
+    open: Callable[[], BinaryIO]
+    decryption: Any = None
+
+
+TableFile: TypeAlias = Path | HeldFile
+
+
+def read_texts(path: TableFile) -> Iterator[dict[str, Texts]]:
     """Every column of a file as stripped texts, by batch: for drafts, which have no schema yet."""
     yield from batches(path, dict.fromkeys(read_header(path)))
 
 
-def check_file(path: Path, schema: Schema) -> None:
+def check_file(path: TableFile, schema: Schema) -> None:
     """Refuse a file whose header does not fit the schema. Raises TableError; reads no row."""
     header = read_header(path)
     missing = [name for name in schema.header if name not in header]
@@ -68,7 +87,7 @@ def check_file(path: Path, schema: Schema) -> None:
             fix="Add them to the schema; `role: drop` leaves a column out.",
         )
     if _is_parquet(path):
-        for entry in pq.read_schema(path):
+        for entry in _parquet(path).schema_arrow:
             if entry.name in schema.names and not _is_flat(entry.type):
                 raise TableError(
                     f"Column '{entry.name}' holds nested or binary values.",
@@ -77,11 +96,12 @@ def check_file(path: Path, schema: Schema) -> None:
                 )
 
 
-def read_header(path: Path) -> list[str]:
+def read_header(path: TableFile) -> list[str]:
     """Column names of a file, stripped. Raises TableError when it is not a table."""
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise TableError(f"There is no file '{path.name}'.", why="There is nothing to release.", fix="Check the path.")
-    if path.is_dir() or not (_is_parquet(path) or path.name.endswith((".csv", ".csv.gz"))):
+    folder = isinstance(path, Path) and path.is_dir()
+    if folder or not (_is_parquet(path) or path.name.endswith((".csv", ".csv.gz"))):
         raise TableError(
             f"'{path.name}' is not a table.",
             why="Tables are read from .csv, .csv.gz and .parquet files.",
@@ -89,7 +109,7 @@ def read_header(path: Path) -> list[str]:
         )
     try:
         if _is_parquet(path):
-            names = [str(name).strip() for name in pq.read_schema(path).names]
+            names = [str(name).strip() for name in _parquet(path).schema_arrow.names]
         else:
             with _open_text(path) as lines:
                 first = lines.readline(MAX_HEADER_CHARACTERS)
@@ -105,7 +125,7 @@ def read_header(path: Path) -> list[str]:
     return names
 
 
-def batches(path: Path, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
+def batches(path: TableFile, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
     """Rows of a file, `BATCH_ROWS` at a time: one array a wanted column.
 
     Args:
@@ -119,7 +139,7 @@ def batches(path: Path, columns: Mapping[str, Column | None]) -> Iterator[dict[s
     return _parquet_batches(path, columns) if _is_parquet(path) else _csv_batches(path, tuple(columns))
 
 
-def _csv_batches(path: Path, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _csv_batches(path: TableFile, names: Sequence[str]) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(sys.maxsize)  # the module refuses longer cells unless told otherwise, for the whole process
     with _open_text(path) as lines:
         reader = csv.reader(lines)
@@ -143,8 +163,8 @@ def _transpose(rows: list[list[str]], wanted: Mapping[str, int]) -> dict[str, Te
     return {name: _objects([cell.strip() for cell in cells[at]]) for name, at in wanted.items()}
 
 
-def _parquet_batches(path: Path, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
-    file = pq.ParquetFile(path)
+def _parquet_batches(path: TableFile, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
+    file = _parquet(path)
     names = {str(name).strip(): str(name) for name in file.schema_arrow.names}
     for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[names[name] for name in columns]):
         table = {}
@@ -188,7 +208,7 @@ def _objects(values: list[Any]) -> Texts:
     return array
 
 
-def _is_parquet(path: Path) -> bool:
+def _is_parquet(path: TableFile) -> bool:
     return path.name.endswith((".parquet", ".pq"))
 
 
@@ -219,7 +239,7 @@ def _is_flat(kind: Any) -> bool:
     )
 
 
-def _not_a_table(path: Path) -> TableError:
+def _not_a_table(path: TableFile) -> TableError:
     return TableError(
         f"'{path.name}' is not a table.",
         why="Its first bytes are not what its name announces.",
@@ -227,7 +247,15 @@ def _not_a_table(path: Path) -> TableError:
     )
 
 
-def _open_text(path: Path) -> TextIO:
+def _open_text(path: TableFile) -> TextIO:
+    if isinstance(path, HeldFile):
+        return io.TextIOWrapper(path.open(), encoding="utf-8-sig", errors="replace", newline="")
     if path.name.endswith(".gz"):
         return io.TextIOWrapper(gzip.open(path, "rb"), encoding="utf-8-sig", errors="replace", newline="")
     return path.open(encoding="utf-8-sig", errors="replace", newline="")
+
+
+def _parquet(path: TableFile) -> Any:
+    if isinstance(path, Path):
+        return pq.ParquetFile(path)
+    return pq.ParquetFile(path.open(), decryption_properties=path.decryption)

@@ -241,6 +241,11 @@ class Ledger:
                 return _charge(entry)
         raise _unknown_charge()
 
+    def stages(self, charge: Charge) -> tuple[bool, bool]:
+        """Whether a charge was opened, and whether it came to a verdict. Raises LedgerError where none stands."""
+        standing = _find(_books(self._entries(), charge.population), charge)
+        return standing.opened, standing.judged
+
     def cap(self, population: str) -> Budget | None:
         """The cap in force, or None before the first charge."""
         books = _books(self._entries(), population)

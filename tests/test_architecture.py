@@ -24,7 +24,7 @@ ALLOWED = {
 MAX_LINES = 400
 LONGER = {
     Path("privacy/schema_file.py"): 500,  # one file format, read and checked in one place
-    Path("privacy/ledger.py"): 440,  # one class, whose rules share their replay of the journal
+    Path("privacy/ledger.py"): 445,  # one class, whose rules share their replay of the journal
 }
 
 MEASURE = (Path("synthesizers"), Path("bench/transcript.py"), Path("bench/ablation.py"))

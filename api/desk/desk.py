@@ -44,6 +44,10 @@ class Jobs(Protocol):
         """Queue a job in somebody's transaction: it is there when that commits, and only then."""
         ...
 
+    def waiting(self) -> dict[str, int]:
+        """How many jobs wait, by queue."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:

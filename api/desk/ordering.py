@@ -14,6 +14,7 @@ from api.store.tables import Dataset
 from api.streams import fresh_seed
 from audits.errors import PolicyError
 from audits.release.policy import SHIPPED, Policy, load_policy, parse_policy
+from privacy.files import TableFile
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
 
@@ -44,7 +45,12 @@ def schema_of(dataset: Dataset) -> Schema:
 
 
 def order_for(
-    dataset: Dataset, asked: Mapping[str, Any], policy: Policy, request: str, table: Path = NOWHERE, out: Path = NOWHERE
+    dataset: Dataset,
+    asked: Mapping[str, Any],
+    policy: Policy,
+    request: str,
+    table: TableFile = NOWHERE,
+    out: Path = NOWHERE,
 ) -> Order:
     """Check and price a request; opens no file. Raises a ReleaseError.
 

@@ -141,7 +141,7 @@ def request(
             approvers=order.policy.approvers,
             queue=GPU if asked.device == "cuda" else CPU,
             state=ReleaseState.QUEUED,
-            upload=found.upload,
+            table_name=found.table_name,
             charge=charge.id,
             **said,
         )
@@ -181,11 +181,10 @@ def cancel(desk: Desk, who: Principal, release: str, reason: str) -> Release:
 def void_unopened(session: Session, release: Release, reason: str) -> bool:
     """Take a release's charge back if no row was read, in the transaction that ends the release; whether it was."""
     ledger = _ledger(session)
-    opened = {row["charge"] for row in ledger.show(ledger.charge_of(release.charge).population)
-              if row["kind"] == "opened"}  # fmt: skip
-    if release.charge in opened:
+    charge = ledger.charge_of(release.charge)
+    if ledger.stages(charge)[0]:
         return False
-    ledger.void(ledger.charge_of(release.charge), reason)
+    ledger.void(charge, reason)
     return True
 
 

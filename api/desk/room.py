@@ -95,10 +95,12 @@ def words_of(session: Session, release: Release, *, approve: bool) -> Sequence[S
     return [
         Said(reviewer=session.get_one(Person, one.person).name, role="compliance", reason=one.reason, time=one.at)
         for one in _votes(session, release)
-        if one.approve is approve
+        if one.approve is approve and one.bundle == release.bundle
     ]
 
 
 def _votes(session: Session, release: Release) -> list[Vote]:
-    of_this = select(Vote).where(Vote.release == release.id, Vote.bundle == release.bundle).order_by(Vote.id)
-    return list(session.scalars(of_this))
+    """On the bundle as it is; once it is decided, and so sealed with the decision, all there were."""
+    on = select(Vote).where(Vote.release == release.id).order_by(Vote.id)
+    undecided = on.where(Vote.bundle == release.bundle)
+    return list(session.scalars(undecided if release.state == ReleaseState.REVIEW else on))

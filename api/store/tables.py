@@ -20,13 +20,17 @@ class Base(DeclarativeBase):
 
 
 class Person(Base):
-    """Somebody who may sign in; `password` is an argon2 hash, empty for machines."""
+    """Somebody who may sign in.
+
+    `password` is an argon2 hash, empty for machines; `subject` is who they are to an identity provider.
+    """
 
     __tablename__ = "person"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     name: Mapped[str] = mapped_column(WORD, unique=True)
     password: Mapped[str] = mapped_column(Text, default="")
+    subject: Mapped[str] = mapped_column(WORD, default="", index=True)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[str] = mapped_column(TIME)
 
@@ -71,7 +75,11 @@ class Login(Base):
 
 
 class Dataset(Base):
-    """A sensitive table and its public description; `schema` is the text as the steward gave it."""
+    """A sensitive table and its public description.
+
+    `schema` is its document as JSON, `upload` the last one sent, `table_name` where the vault keeps the table made of it
+    and `table_digest` the digest of that encrypted file, which tells nothing of what is in it.
+    """
 
     __tablename__ = "dataset"
 
@@ -83,6 +91,7 @@ class Dataset(Base):
     state: Mapped[str] = mapped_column(WORD)
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
     table_kind: Mapped[str] = mapped_column(WORD, default="")
+    table_name: Mapped[str] = mapped_column(WORD, default="")
     table_digest: Mapped[str] = mapped_column(ID, default="")
     upload: Mapped[str] = mapped_column(ID, default="")
     uploads: Mapped[int] = mapped_column(default=0)
@@ -95,8 +104,8 @@ class Dataset(Base):
 class Release(Base):
     """A request for a release, and what became of it.
 
-    `asked` is the recipe, `upload` the version of the table it is made from, `run` counts the times it was started:
-    what an older run still does is refused by that number.
+    `asked` is the recipe, `table_name` the table it is made from, `run` counts the times it was started: what an older
+    run still does is refused by that number.
     """
 
     __tablename__ = "release"
@@ -113,7 +122,7 @@ class Release(Base):
     recipient: Mapped[str] = mapped_column(WORD)
     queue: Mapped[str] = mapped_column(WORD)
     state: Mapped[str] = mapped_column(WORD, index=True)
-    upload: Mapped[str] = mapped_column(ID)
+    table_name: Mapped[str] = mapped_column(WORD)
     run: Mapped[int] = mapped_column(default=0)
     stop_asked: Mapped[bool] = mapped_column(default=False)
     charge: Mapped[str] = mapped_column(ID)

@@ -94,6 +94,10 @@ class KeyRing:
         """Whether there is a key with this name."""
         return self.store.exists(_file(name))
 
+    def names(self, below: str) -> list[str]:
+        """Names of all keys below a name, relative to it."""
+        return [name.removesuffix(".key") for name in self.store.names(f"wrapped/{below}")]
+
     def rewrap(self) -> int:
         """Wrap every key anew for the current public key; how many there are. Raises VaultError."""
         names = [name.removesuffix(".key") for name in self.store.names("wrapped")]

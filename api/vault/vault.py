@@ -1,7 +1,7 @@
 """The vault: encrypted uploads and tables, bundles, and the keys, each where the settings say.
 
 uploads/DATASET/UPLOAD          as it was sent, sealed, until it was checked
-tables/DATASET/UPLOAD.parquet   the private table, Parquet modular encryption
+tables/DATASET/ID.parquet       the private table, Parquet modular encryption
 bundles/RELEASE/DIGEST/...      both halves of a sealed bundle
 quarantine/ITEM/...             encrypted tables that wait for people; their keys are with the keys
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from api.settings import Settings
+from api.store.identity import new_id
 from api.vault.errors import VaultError
 from api.vault.keys import KeyRing, make_private, parse_private, parse_public, public_pem
 from api.vault.sealed import SealedReader, SealedWriter
@@ -100,9 +101,9 @@ def upload_name(dataset: str, upload: str) -> str:
     return f"uploads/{dataset}/{upload}"
 
 
-def table_name(dataset: str, upload: str) -> str:
-    """Where the private table of an upload lies."""
-    return f"tables/{dataset}/{upload}.parquet"
+def new_table_name(dataset: str) -> str:
+    """Where a private table that is about to be written will lie."""
+    return f"tables/{dataset}/{new_id()}.parquet"
 
 
 def bundle_name(release: str, digest: str) -> str:

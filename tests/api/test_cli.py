@@ -14,7 +14,8 @@ import pytest
 from typer.main import get_command
 
 from api import display
-from api.cli import BAD_INPUT, BUDGET_REFUSED, OTHER, app, exit_code
+from api.cli import app
+from api.guarded import BAD_INPUT, BUDGET_REFUSED, OTHER, exit_code
 from api.commands import EXIT
 from api.pipeline import charge_and_open, claim_of
 from api.recipe import Order, place

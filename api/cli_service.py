@@ -1,0 +1,79 @@
+"""The commands that run the service; what they serve is used with the commands of `api.cli_client`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.desk.desk import CPU, GPU, LIGHT
+from api.guarded import guarded
+from api.settings import Settings
+from privacy.errors import RequestError
+
+Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation; TABLEGATE_DATA by default.")]
+Port = Annotated[int | None, typer.Option("--port", help="Where to serve; 8080 by default.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(up)
+    app.command()(serve)
+    app.command()(worker)
+
+
+def up(
+    port: Port = None,
+    data: Data = None,
+) -> None:
+    """Run the service on this machine: database, API, pages, and one worker."""
+    from api import processes
+
+    def run() -> int:
+        processes.up(settings_with(data, port), (CPU, GPU, LIGHT))
+        return 0
+
+    guarded(run, as_json=False)
+
+
+def serve(port: Port = None, data: Data = None) -> None:
+    """Serve API and pages of an installation; jobs are run by workers."""
+    from api import processes
+    from api.service import prepare
+
+    def run() -> int:
+        settings = settings_with(data, port)
+        prepare(settings)
+        processes.serve(settings)
+        return 0
+
+    guarded(run, as_json=False)
+
+
+def worker(
+    slot: Annotated[str, typer.Option(help="Name of this worker; stays the same when it is started anew.")],
+    queues: Annotated[str, typer.Option(help="What it takes: cpu, gpu, light; separated by commas.")] = "cpu,light",
+    data: Data = None,
+) -> None:
+    """Run jobs of an installation, one at a time a queue."""
+    from api import processes
+
+    def run() -> int:
+        chosen = tuple(queue.strip() for queue in queues.split(","))
+        if not slot.isidentifier() or any(queue not in (CPU, GPU, LIGHT) for queue in chosen):
+            raise RequestError(
+                "The slot is not a word of letters, digits and _, or a queue is unknown.",
+                why=f"A slot names a file and a row; queues are {CPU}, {GPU} and {LIGHT}.",
+                fix="Correct them.",
+            )
+        processes.run_worker(settings_with(data, None), slot, chosen)
+        return 0
+
+    guarded(run, as_json=False)
+
+
+def settings_with(data: Path | None, port: int | None) -> Settings:
+    """The settings of the environment, with what the command line says instead."""
+    given: dict[str, Any] = {"data": data, "port": port}
+    return Settings(**{name: value for name, value in given.items() if value is not None})

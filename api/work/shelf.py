@@ -1,0 +1,66 @@
+"""Between a run's folder and the vault: a sealed bundle, both halves, and the encrypted table that waits beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from api.desk.desk import Desk
+from api.vault.vault import bundle_name, quarantine_name
+from audits.release.bundle import PROVENANCE
+from audits.release.quarantine import KEY, Quarantine
+from audits.release.signing import write_secret
+from audits.release.staging import BUNDLE, internal_half
+
+
+def put_bundle(desk: Desk, release: str, folder: Path) -> str:
+    """Store the bundle of a folder, and what waits in its quarantine; its digest. The same again changes nothing."""
+    bundle = folder / BUNDLE
+    digest = hashlib.sha256((bundle / PROVENANCE).read_bytes()).hexdigest()
+    below = bundle_name(release, digest)
+    desk.vault.files.take_in(bundle, f"{below}/{BUNDLE}")
+    desk.vault.files.take_in(internal_half(bundle), f"{below}/{internal_half(bundle).name}")
+    item = waiting_item(bundle)
+    if item is not None and (folder / "quarantine" / item).is_dir():
+        room, name = folder / "quarantine" / item, quarantine_name(item)
+        desk.vault.keys.put(name, (room / KEY).read_bytes())
+        for path in sorted(path for path in room.iterdir() if path.name != KEY):
+            with desk.vault.files.writing(f"{name}/{path.name}") as sink:
+                sink.write(path.read_bytes())
+    return digest
+
+
+def get_bundle(desk: Desk, release: str, digest: str, folder: Path) -> Path:
+    """Copy a stored bundle, and what waits for it, into a new folder; the bundle's place."""
+    shutil.rmtree(folder, ignore_errors=True)
+    desk.vault.files.take_out(bundle_name(release, digest), folder)
+    bundle = folder / BUNDLE
+    item = waiting_item(bundle)
+    if item is not None and desk.vault.keys.exists(quarantine_name(item)):
+        room = folder / "quarantine" / item
+        desk.vault.files.take_out(quarantine_name(item), room)
+        write_secret(room / KEY, desk.vault.keys.open(quarantine_name(item)))
+    return bundle
+
+
+def destroy_waiting(desk: Desk, item: str) -> None:
+    """Destroy the key of a table that waited, and then its files."""
+    desk.vault.destroy(quarantine_name(item))
+
+
+def waiting_item(bundle: Path) -> str | None:
+    """Name of the table that waits, or waited, for a decision on a bundle."""
+    decision = json.loads((internal_half(bundle) / "decision.json").read_bytes())
+    item: str | None = decision["quarantine"]
+    return item
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run wrote, the keys of its quarantine first."""
+    quarantine = folder / "quarantine"
+    if quarantine.is_dir():
+        for room in quarantine.iterdir():
+            Quarantine(quarantine).destroy(room.name)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""A worker: holds a slot, takes jobs of its queues, beats, and sweeps up after dead ones."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DBAPIError
+
+from api.desk.datasets import ERASE_JOB, INGEST_JOB, erase_due
+from api.desk.desk import Desk
+from api.desk.releases import NOTIFY_JOB, expire_due
+from api.desk.requests import RELEASE_JOB
+from api.desk.room import DECIDE_JOB
+from api.desk.runs import begin, cancelled, died_too_often, fail, over
+from api.service import close_desk, open_desk
+from api.settings import Settings
+from api.store.database import reading
+from api.store.tables import Dataset
+from api.work.engine import Client, Task, launch, stop
+from api.work.lease import Lease, beat, claim_dead, drop, leave, take
+from api.work.notify import notify
+from api.work.supervisor import in_child
+from api.work.tables import erase, refuse
+
+LEASE_LOST = 70
+BEATS_A_LEASE = 4
+DRAIN_SECONDS = 30
+
+
+def work(settings: Settings, slot: str, queues: Sequence[str], ended: threading.Event) -> None:
+    """Run jobs until the event is set.
+
+    Raises:
+        RequestError: another worker holds the slot.
+    """
+    desk = open_desk(settings, private=True)
+    lease = take(desk, slot, tuple(queues))
+    try:
+        launch(settings.database, slot, queues, tasks(desk, slot))
+        _watch(desk, lease, ended)
+        stop(DRAIN_SECONDS)
+        leave(desk, lease)
+    finally:
+        close_desk(desk)
+
+
+def tasks(desk: Desk, slot: str) -> list[Task]:
+    """Every kind of job, and what does it."""
+    settings = desk.settings
+
+    def release(about: str) -> None:
+        run = begin(desk, about, slot)
+        if run is not None and not in_child(settings, "release", about, run.number, lambda: over(desk, run)):
+            cancelled(desk, run)
+
+    def ingest_failed(about: str) -> None:
+        with reading(desk.engine) as session:
+            upload = session.get_one(Dataset, about).upload
+        refuse(desk, about, upload, died_too_often())
+
+    def ingest(about: str) -> None:
+        in_child(settings, "ingest", about, 0, lambda: False)
+
+    def decide(about: str) -> None:
+        in_child(settings, "decide", about, 0, lambda: False)
+
+    return [
+        Task(RELEASE_JOB, release, lambda about: fail(desk, about, died_too_often())),
+        Task(INGEST_JOB, ingest, ingest_failed),
+        Task(DECIDE_JOB, decide, decide),
+        Task(ERASE_JOB, lambda about: erase(desk, about), lambda about: erase(desk, about)),
+        Task(NOTIFY_JOB, lambda about: notify(desk, about), lambda _: None),
+    ]
+
+
+def sweep(desk: Desk) -> list[str]:
+    """Give the jobs of dead workers to the living, and do what has come due; the jobs."""
+    given: list[str] = []
+    if isinstance(desk.jobs, Client):
+        for dead in claim_dead(desk):
+            jobs = desk.jobs.requeue(dead.slot)
+            drop(desk, dead, jobs)
+            given += jobs
+    expire_due(desk)
+    erase_due(desk)
+    return given
+
+
+def _watch(desk: Desk, lease: Lease, ended: threading.Event) -> None:
+    """Beat and sweep until the event is set.
+
+    Without a beat for a whole lease this process ends itself: others will take its jobs, and two must not do them.
+    """
+    seconds = desk.settings.lease_seconds
+    last = time.monotonic()
+    while not ended.wait(seconds / BEATS_A_LEASE):
+        try:
+            if not beat(desk, lease):
+                os._exit(LEASE_LOST)
+            last = time.monotonic()
+            sweep(desk)
+        except DBAPIError:
+            pass  # the database may come back within the lease
+        if time.monotonic() - last > seconds:
+            os._exit(LEASE_LOST)
