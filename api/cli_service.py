@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.desk.desk import CPU, GPU, LIGHT
+from api.display import say
 from api.guarded import guarded
 from api.settings import Settings
 from privacy.errors import RequestError
@@ -24,14 +25,24 @@ def register(app: typer.Typer) -> None:
 
 
 def up(
+    demo: Annotated[bool, typer.Option("--demo", help="Fill a new installation with a real table and people.")] = False,
     port: Port = None,
     data: Data = None,
 ) -> None:
     """Run the service on this machine: database, API, pages, and one worker."""
     from api import processes
+    from api.demo import service
+    from api.service import prepare
 
     def run() -> int:
-        processes.up(settings_with(data, port), (CPU, GPU, LIGHT))
+        settings = settings_with(data, port)
+        prepare(settings)
+        password = service.demo_people(settings) if demo else None
+        beside = [lambda ended: service.demo_releases(settings, say, ended)] if password else []
+        say(f"http://{settings.host}:{settings.port}/")
+        if password:
+            say(f"Sign in as {', '.join(service.PEOPLE)}; the password of each is {password}")
+        processes.up(settings, (CPU, GPU, LIGHT), beside)
         return 0
 
     guarded(run, as_json=False)

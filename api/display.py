@@ -37,6 +37,11 @@ def answer(facts: Mapping[str, Any], *, as_json: bool, show: Callable[[], None])
         show()
 
 
+def say(text: str) -> None:
+    """One line for whoever watches."""
+    ERR.print(text, markup=False)
+
+
 def grid(title: str, headings: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A small table."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)

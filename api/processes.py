@@ -7,10 +7,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 
-from api.service import close_desk, open_desk, prepare
+from api.service import close_desk, open_desk
 from api.settings import Settings
 from api.work.worker import work
 
@@ -51,17 +51,28 @@ def run_worker(settings: Settings, slot: str, queues: Sequence[str]) -> None:
     work(settings, slot, queues, ended)
 
 
-def up(settings: Settings, queues: Sequence[str]) -> None:
-    """Bring an installation up on one machine: prepare it, run one worker beside it, and serve."""
-    prepare(settings)
+def up(settings: Settings, queues: Sequence[str], beside: Sequence[Callable[[threading.Event], None]]) -> None:
+    """Bring a prepared installation up on one machine: run one worker beside it, and serve.
+
+    Args:
+        settings: of the installation.
+        queues: of the worker.
+        beside: what else runs in threads; each ends when its event is set.
+    """
     ended = threading.Event()
-    keeper = threading.Thread(target=_keep_worker, args=(settings, queues, ended))
-    keeper.start()
+    threads = [threading.Thread(target=one, args=(ended,)) for one in (_keeper(settings, queues), *beside)]
+    for thread in threads:
+        thread.start()
     try:
         serve(settings)
     finally:
         ended.set()
-        keeper.join()
+        for thread in threads:
+            thread.join()
+
+
+def _keeper(settings: Settings, queues: Sequence[str]) -> Callable[[threading.Event], None]:
+    return lambda ended: _keep_worker(settings, queues, ended)
 
 
 def _keep_worker(settings: Settings, queues: Sequence[str], ended: threading.Event) -> None:

@@ -77,8 +77,8 @@ class Login(Base):
 class Dataset(Base):
     """A sensitive table and its public description.
 
-    `schema` is its document as JSON, `upload` the last one sent, `table_name` where the vault keeps the table made of it
-    and `table_digest` the digest of that encrypted file, which tells nothing of what is in it.
+    `schema` is its document as JSON, `upload` the last one sent, `table_name` where the vault keeps the table made of
+    it, and `table_digest` the digest of that encrypted file, which tells nothing of what is in it.
     """
 
     __tablename__ = "dataset"

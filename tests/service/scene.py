@@ -21,10 +21,13 @@ from api.desk import datasets, releases, requests, room
 from api.desk.desk import Desk
 from api.desk.ordering import Asked
 from api.desk.record import deciding
+from api.desk.runs import begin
 from api.desk.states import DatasetState, ReleaseState
 from api.service import open_desk, prepare
 from api.settings import Settings
 from api.store.tables import Release
+from api.work.releasing import release as carry_out
+from api.work.tables import ingest
 from tests.end_to_end.scene import CLOSED, DOCUMENT, OPEN, REVIEWED, write_table
 
 LEASE_SECONDS = 2.0
@@ -68,6 +71,22 @@ class Scene:
         """Ask for the small release."""
         words = {"purpose": "to try it", "recipient": "the researcher", "policy": policy, "once": once}
         return requests.request(self.desk, self["researcher"], dataset, SMALL, **words)
+
+    def taken_in(self, **about: Any) -> str:
+        """A dataset whose table was taken in, here and without a worker."""
+        dataset = self.dataset(**about)
+        self.upload(dataset)
+        ingest(self.desk, dataset)
+        assert self.state_of_dataset(dataset) == DatasetState.READY
+        return dataset
+
+    def made(self, dataset: str, policy: str = "open") -> Release:
+        """A release that was carried out, here and without a worker."""
+        asked = self.request(dataset, policy)
+        run = begin(self.desk, asked.id, "here")
+        assert run is not None
+        carry_out(self.desk, run)
+        return self.look(asked.id)
 
     def ready(self, **about: Any) -> str:
         """A dataset whose table was taken in by a worker that runs."""
@@ -115,7 +134,7 @@ def make_scene(folder: Path, database_url: str) -> Scene:
         data=folder / "service", database_url=database_url, policies=policies, lease_seconds=LEASE_SECONDS
     )
     prepare(settings)
-    desk = open_desk(settings)
+    desk = open_desk(settings, private=True)
     people = {}
     with deciding(desk.engine) as session:
         for name, role in NAMES.items():
