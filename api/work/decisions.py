@@ -11,6 +11,7 @@ from api.store.identity import now
 from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Release
 from api.vault.vault import bundle_name
+from api.work.checkpoints import write_checkpoint
 from api.work.installation import ServiceInstallation
 from api.work.shelf import clear, destroy_waiting, get_bundle, put_bundle, waiting_item
 from audits.release.bundle import Bundle
@@ -42,6 +43,7 @@ def decide(desk: Desk, release: str) -> None:
             desk.vault.files.remove(bundle_name(release, found.bundle))
         if item is not None:
             destroy_waiting(desk, item)
+        write_checkpoint(desk)
     finally:
         clear(folder)
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from api.log import Event, log
 from api.settings import Settings
 
 POLL_SECONDS = 0.2
@@ -35,6 +36,8 @@ def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable
     Raises:
         ChildDiedError: it ended otherwise.
     """
+    log(Event.JOB_STARTED, kind=kind, about=about, run=run)
+    began = time.monotonic()
     settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
     child = subprocess.Popen(
         [sys.executable, "-m", "api.work.child"],
@@ -57,6 +60,9 @@ def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable
         pass  # it died before it had its order: its exit code says so below
     finally:
         _end(child)
+    log(
+        Event.JOB_ENDED, kind=kind, about=about, run=run, code=child.returncode, seconds=round(time.monotonic() - began)
+    )
     if child.returncode != 0:
         raise ChildDiedError(child.returncode)
     return True

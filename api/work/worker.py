@@ -15,10 +15,12 @@ from api.desk.releases import NOTIFY_JOB, expire_due
 from api.desk.requests import RELEASE_JOB
 from api.desk.room import DECIDE_JOB
 from api.desk.runs import begin, cancelled, died_too_often, fail, over
+from api.log import Event, log
 from api.service import close_desk, open_desk
 from api.settings import Settings
 from api.store.database import reading
 from api.store.tables import Dataset
+from api.work.checkpoints import checkpoint_if_due
 from api.work.engine import Client, Task, launch, stop
 from api.work.lease import Lease, beat, claim_dead, drop, leave, take
 from api.work.notify import notify
@@ -40,9 +42,11 @@ def work(settings: Settings, slot: str, queues: Sequence[str], ended: threading.
     lease = take(desk, slot, tuple(queues))
     try:
         launch(settings.database, slot, queues, tasks(desk, slot))
+        log(Event.WORKER_STARTED, slot=slot, queues=":".join(queues))
         _watch(desk, lease, ended)
         stop(DRAIN_SECONDS)
         leave(desk, lease)
+        log(Event.WORKER_STOPPED, slot=slot)
     finally:
         close_desk(desk)
 
@@ -83,6 +87,7 @@ def sweep(desk: Desk) -> list[str]:
         for dead in claim_dead(desk):
             jobs = desk.jobs.requeue(dead.slot)
             drop(desk, dead, jobs)
+            log(Event.WORKER_SWEPT, slot=dead.slot)
             given += jobs
     expire_due(desk)
     erase_due(desk)
@@ -95,14 +100,21 @@ def _watch(desk: Desk, lease: Lease, ended: threading.Event) -> None:
     Without a beat for a whole lease this process ends itself: others will take its jobs, and two must not do them.
     """
     seconds = desk.settings.lease_seconds
-    last = time.monotonic()
+    last, checkpoint = time.monotonic(), 0
     while not ended.wait(seconds / BEATS_A_LEASE):
         try:
             if not beat(desk, lease):
-                os._exit(LEASE_LOST)
+                _end_at_once(lease)
             last = time.monotonic()
             sweep(desk)
-        except DBAPIError:
-            pass  # the database may come back within the lease
+            checkpoint = checkpoint_if_due(desk, checkpoint)
+        except DBAPIError:  # it may come back within the lease
+            log(Event.DATABASE_AWAY, slot=lease.slot)
         if time.monotonic() - last > seconds:
-            os._exit(LEASE_LOST)
+            _end_at_once(lease)
+
+
+def _end_at_once(lease: Lease) -> None:
+    """End this process where it is; its children end with it."""
+    log(Event.LEASE_LOST, slot=lease.slot)
+    os._exit(LEASE_LOST)

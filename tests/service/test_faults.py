@@ -1,0 +1,145 @@
+"""kill -9 at every commit and every stored object of a release, a decision, an upload and a request; then again.
+
+What must hold whatever the point: the ledger has one charge and it was opened at most once for every run that may have
+read; there is at most one verdict; no table is out that nobody approved; nothing is lost, every release ends in a state
+it may end in.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from api.desk import datasets, room
+from api.desk.runs import OutdatedRunError, begin, fail, problem_of
+from api.desk.states import DatasetState, ReleaseState
+from api.store.tables import Release
+from api.work.decisions import decide
+from api.work.releasing import release as carry_out
+from api.work.tables import erase, ingest
+from tests.service.faults import killed_at
+from tests.service.scene import Scene
+from tests.service.test_requests import jobs, kinds
+
+pytestmark = pytest.mark.service
+
+
+def run_on(scene: Scene, asked: Release, point: int | None) -> tuple[int, list[str]]:
+    """One run in a fork, killed at a point."""
+    run = begin(scene.desk, asked.id, "here")
+    if run is None:
+        return 0, []
+    return killed_at(scene.desk, point, lambda desk: carry_out(desk, run))
+
+
+def finish(scene: Scene, asked: Release) -> Release:
+    """Another run, to its end, as a worker would do it."""
+    run = begin(scene.desk, asked.id, "here")
+    if run is not None:
+        try:
+            carry_out(scene.desk, run)
+        except OutdatedRunError as error:
+            fail(scene.desk, asked.id, problem_of(error), run)
+    return scene.look(asked.id)
+
+
+def out(scene: Scene, release: str) -> bool:
+    """Whether a table of a release lies where downloads are taken from."""
+    return any("data/" in name for name in scene.desk.vault.files.names(f"bundles/{release}"))
+
+
+def test_a_release_killed_at_every_commit_is_charged_once_and_ends_well(scene: Scene) -> None:
+    dataset = scene.taken_in(cap=100.0)
+    status, points = run_on(scene, scene.request(dataset), None)
+    assert status == 0
+    assert len(points) > 40
+    ends: Counter[str] = Counter()
+    charges = kinds(scene).count("charge")
+    for point in range(len(points)):
+        asked = scene.request(dataset)
+        status, passed = run_on(scene, asked, point)
+        assert status == -9, points[point]
+        assert len(passed) == point + 1
+        found = finish(scene, asked)
+        ends[found.state] += 1
+        assert found.state in (ReleaseState.REVIEW, ReleaseState.FAILED), passed[-1]
+        assert not out(scene, asked.id)
+        charges += 1
+        counts = Counter(kinds(scene))
+        assert counts["charge"] == charges
+        assert counts["opened"] == charges
+    print(f"\n{scene.desk.engine.dialect.name}: {len(points)} points, {dict(ends)}")  # noqa: T201 (figures for the documents)
+    assert ends[ReleaseState.REVIEW] > ends[ReleaseState.FAILED]
+    counts = Counter(kinds(scene))
+    assert counts["verdict"] == 1 + ends[ReleaseState.REVIEW]
+    assert counts["void"] == 0
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_decision_killed_at_every_point_is_carried_out_as_decided(scene: Scene, approve: bool) -> None:
+    dataset = scene.taken_in()
+    found = scene.made(dataset)
+    points = decided(scene, found, approve, None)
+    for point in range(len(points)):
+        found = scene.made(dataset)
+        decided(scene, found, approve, point)
+        assert approve or not out(scene, found.id)
+        decide(scene.desk, found.id)
+        ended = scene.look(found.id)
+        assert ended.state == (ReleaseState.PUBLISHED if approve else ReleaseState.REJECTED), points[point]
+        assert out(scene, found.id) is approve
+        assert scene.desk.vault.keys.names("quarantine") == []
+    assert Counter(kinds(scene))["review"] == len(points) + 1
+
+
+def decided(scene: Scene, found: Release, approve: bool, point: int | None) -> list[str]:
+    """Decide on a release, and carry it out in a fork killed at a point; the points passed."""
+    room.vote(scene.desk, scene["carl"], found.id, bundle=found.bundle, approve=approve, reason="so be it")
+    return killed_at(scene.desk, point, lambda desk: decide(desk, found.id))[1]
+
+
+def test_an_upload_killed_at_every_point_is_taken_in_once(scene: Scene) -> None:
+    dataset = scene.dataset()
+    scene.upload(dataset)
+    points = killed_at(scene.desk, None, lambda desk: ingest(desk, dataset))[1]
+    for point in range(len(points)):
+        scene.upload(dataset)
+        killed_at(scene.desk, point, lambda desk: ingest(desk, dataset))
+        ingest(scene.desk, dataset)
+        found = datasets.dataset(scene.desk, scene["steward"], dataset)
+        assert found.state == DatasetState.READY
+        assert scene.desk.vault.files.exists(found.table_name)
+
+
+def test_an_erasure_killed_at_every_point_leaves_no_key(scene: Scene) -> None:
+    dataset = scene.taken_in()
+    datasets.erase(scene.desk, scene["steward"], dataset, "asked for")
+    points = range(len(killed_at(scene.desk, None, lambda desk: erase(desk, dataset))[1]))
+    for point in points:
+        dataset = scene.taken_in()
+        datasets.erase(scene.desk, scene["steward"], dataset, "asked for")
+        killed_at(scene.desk, point, lambda desk, dataset=dataset: erase(desk, dataset))
+        erase(scene.desk, dataset)
+        assert scene.state_of_dataset(dataset) == DatasetState.ERASED
+        assert scene.desk.vault.keys.names(f"tables/{dataset}") == []
+        assert scene.desk.vault.files.names(f"tables/{dataset}") == []
+
+
+def test_an_api_killed_in_a_request_leaves_all_of_it_or_nothing(scene: Scene) -> None:
+    dataset = scene.taken_in()
+    points = killed_at(scene.desk, None, lambda desk: ask(scene, desk, dataset, "0"))[1]
+    assert "before commit" in points
+    for point, name in enumerate(points):
+        before = Counter(kinds(scene))["charge"], jobs(scene)
+        once = f"again-{point}"
+        killed_at(scene.desk, point, lambda desk, once=once: ask(scene, desk, dataset, once))
+        after = Counter(kinds(scene))["charge"], jobs(scene)
+        assert after[0] - before[0] == after[1] - before[1], name
+        scene.request(dataset, once=once)
+        assert (Counter(kinds(scene))["charge"], jobs(scene)) == (before[0] + 1, before[1] + 1)
+
+
+def ask(scene: Scene, desk: object, dataset: str, once: str) -> None:
+    """The researcher's request, made in a fork."""
+    Scene(desk, scene.people).request(dataset, once=once)  # type: ignore[arg-type]
