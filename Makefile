@@ -6,13 +6,20 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench frontier ablation certify gate oracles clean
+.PHONY: demo test test-service check format bench frontier ablation certify gate oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
+
+# The same tests on SQLite and on PostgreSQL, and those that take minutes of real workers. The server is one to make and
+# drop databases on; nothing of it is kept.
+POSTGRESQL ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres
+test-service: $(READY)
+	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov tests/service tests/web \
+		-m "not browser"
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from api.desk.desk import CPU, GPU, LIGHT
-from api.display import say
+from api.display import answer, say
 from api.guarded import guarded
 from api.settings import Settings
 from privacy.errors import RequestError
 
 Data = Annotated[Path | None, typer.Option("--data", help="Folder of the installation; TABLEGATE_DATA by default.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Port = Annotated[int | None, typer.Option("--port", help="Where to serve; 8080 by default.")]
 
 
@@ -22,6 +23,10 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(serve)
     app.command()(worker)
+    vault = typer.Typer(help="The key that wraps the keys of tables.", no_args_is_help=True)
+    vault.command("rotate")(vault_rotate)
+    vault.command("retire")(vault_retire)
+    app.add_typer(vault, name="vault")
 
 
 def up(
@@ -82,6 +87,25 @@ def worker(
         return 0
 
     guarded(run, as_json=False)
+
+
+def vault_rotate(data: Data = None, as_json: AsJson = False) -> None:
+    """Make a new key and wrap every table's key for it; then start every process again, and retire the old one."""
+    from api.vault.rotation import rotate
+
+    guarded(lambda: _wrapped(rotate(settings_with(data, None)), as_json=as_json), as_json=as_json)
+
+
+def vault_retire(data: Data = None, as_json: AsJson = False) -> None:
+    """Destroy the old key, once every process was started again after a rotation."""
+    from api.vault.rotation import retire
+
+    guarded(lambda: _wrapped(retire(settings_with(data, None)), as_json=as_json), as_json=as_json)
+
+
+def _wrapped(count: int, *, as_json: bool) -> int:
+    answer({"wrapped": count}, as_json=as_json, show=lambda: say(f"Wrapped {count} keys."))
+    return 0
 
 
 def settings_with(data: Path | None, port: int | None) -> Settings:

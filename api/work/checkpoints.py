@@ -38,6 +38,8 @@ def heads(desk: Desk) -> dict[str, tuple[int, str]]:
 def write_checkpoint(desk: Desk) -> int:
     """Sign the heads as they are; the number of the audit log's last entry. The same heads are signed once."""
     found = heads(desk)
+    if AUDIT not in found:
+        return 0
     number = found[AUDIT][0]
     name = f"{BELOW}/{number:012d}.dsse.json"
     if not desk.vault.files.exists(name):
@@ -52,7 +54,7 @@ def write_checkpoint(desk: Desk) -> int:
 def checkpoint_if_due(desk: Desk, last: int) -> int:
     """Write one where the log has grown enough since the last; the number of the newest."""
     found = heads(desk)
-    return write_checkpoint(desk) if AUDIT in found and found[AUDIT][0] >= last + EVERY else last
+    return write_checkpoint(desk) if found.get(AUDIT, (0, ""))[0] >= last + EVERY else last
 
 
 def verify_checkpoints(desk: Desk) -> int:

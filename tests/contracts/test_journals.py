@@ -16,6 +16,9 @@ import rfc8785
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from api.store.database import connect
+from api.store.journal import LEDGER, DatabaseJournal
+from api.store.migrate import migrate
 from privacy.accounting import Accountant, Claim, epsilon_of
 from privacy.cost import Gaussian, once
 from privacy.errors import BudgetExceededError, JournalError
@@ -54,9 +57,18 @@ class MemoryJournal:
 
 Maker: TypeAlias = Callable[[Path], Journal]
 
+
+def service_journal(folder: Path) -> Journal:
+    """The service's ledger, in a database of its own."""
+    engine = connect(f"sqlite:///{folder / 'service.db'}")
+    migrate(engine)
+    return DatabaseJournal(engine, LEDGER)
+
+
 JOURNALS: dict[str, Maker] = {
     "memory": lambda _: MemoryJournal(),
     "sqlite": lambda folder: SqliteJournal(path=folder / "ledger.sqlite"),
+    "service": service_journal,
 }
 
 pytestmark = pytest.mark.parametrize("make", JOURNALS.values(), ids=JOURNALS)
