@@ -36,7 +36,9 @@ class Visitor:
         self.page.set_default_timeout(1000 * PATIENCE_SECONDS)
 
     def _heard(self, message: playwright.ConsoleMessage) -> None:
-        superseded = message.text.startswith(("htmx:afterRequest", "htmx:sendAbort"))  # a quote for what was typed since
+        superseded = message.text.startswith(
+            ("htmx:afterRequest", "htmx:sendAbort")
+        )  # a quote for what was typed since
         if message.type == "error" and not superseded:
             self.complaints.append(message.text)
 
@@ -134,12 +136,8 @@ def test_the_story(chromium: playwright.Browser, running: Running, shots: Path, 
         write_table(table, 400)
         steward.page.set_input_files("#file", table)
         steward.click("button", "Upload")
+        steward.reads("Ask for a release")
         steward.page.wait_for_load_state()
-        for _ in range(PATIENCE_SECONDS):
-            steward.page.reload()
-            if steward.page.locator(".head .badge.good").count():
-                break
-            steward.page.wait_for_timeout(1000)
         steward.look("06-dataset-ready")
         address = steward.page.url.removeprefix(running.url)
 
@@ -186,11 +184,8 @@ def test_the_story(chromium: playwright.Browser, running: Running, shots: Path, 
 
     with visiting("Rita Search") as researcher:
         researcher.go(release)
-        for _ in range(PATIENCE_SECONDS):
-            if researcher.page.get_by_text("I accept these terms").count():
-                break
-            researcher.page.wait_for_timeout(1000)
-            researcher.page.reload()
+        researcher.reads("I accept these terms")
+        researcher.page.wait_for_load_state()
         researcher.look("18-release-terms")
         researcher.click("button", "I accept these terms")
         with researcher.page.expect_download() as taken:

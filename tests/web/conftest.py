@@ -162,6 +162,10 @@ def make_service(folder: Path, **settings: Any) -> Service:
         for name, role in PEOPLE.items():
             people[name] = add_person(session, name, PASSWORD).id
             give_role(session, people[name], role)
+        people["everything"] = add_person(session, "everything", PASSWORD).id
+        for role in Role:
+            give_role(session, people["everything"], role)
+            session.flush()
         people["nobody"] = add_person(session, "nobody", PASSWORD).id
     return Service(desk, create_app(desk), people, queue)
 

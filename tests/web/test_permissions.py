@@ -5,7 +5,6 @@ A route that is not in the table fails the test, and so does a line without a ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,8 +41,8 @@ def _path(path: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def clients(open_house: House) -> Iterator[dict[str, TestClient]]:
-    yield {name: open_house.service.program(name) for name in (*Role, "nobody")}
+def clients(open_house: House) -> dict[str, TestClient]:
+    return {name: open_house.service.program(name) for name in (*Role, "nobody")}
 
 
 def test_every_route_is_in_the_table() -> None:

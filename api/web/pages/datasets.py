@@ -10,6 +10,7 @@ from starlette.responses import Response
 from api.access.roles import Action, Principal
 from api.desk import datasets, history, releases, requests
 from api.desk.ordering import policies, schema_of
+from api.desk.states import DatasetState
 from api.store.tables import Dataset
 from api.web.access import House, HouseDep, asks, counted
 from api.web.pages.charts import charges_chart
@@ -27,6 +28,7 @@ router = APIRouter(include_in_schema=False)
 Fields = Annotated[dict[str, str], Depends(fields)]
 Asker = Annotated[Principal, asks(Action.REQUEST)]
 SHOWN_RELEASES = 10
+MOVING = frozenset({DatasetState.CHECKING, DatasetState.ERASING})
 FIRST_FIELDS = {"synthesizer": "aim", "epsilon": "1", "delta": "1e-6", "policy": "internal"}
 
 
@@ -82,6 +84,18 @@ def one(
         releases=shown,
         upload_limit=house.desk.settings.max_upload_bytes,
     )
+
+
+@router.get("/datasets/{dataset}/state")
+def state(
+    request: Request, dataset: DatasetId, who: Annotated[Principal, asks(Action.SEE_DATASET)], house: HouseDep
+) -> Response:
+    """Where the dataset is, for a page to look again; once that has changed the page is loaded anew."""
+    found = datasets.dataset(house.desk, who, dataset)
+    answer = page(request, "parts/dataset_state", dataset=found)
+    if found.state not in MOVING:
+        answer.headers["HX-Refresh"] = "true"
+    return answer
 
 
 @router.post("/datasets/{dataset}/erasure")

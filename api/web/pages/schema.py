@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from privacy.columns import Column, LevelColumn
+from privacy.columns import Column, LevelColumn, NumberColumn, NumberKind
 from privacy.schema import Schema
 
 SHOWN_LEVELS = 12
@@ -56,7 +56,13 @@ def _column(column: Column) -> ColumnWords:
         more = len(column.levels) - SHOWN_LEVELS
         domain = ", ".join(column.levels[:SHOWN_LEVELS]) + (f" and {more} more" if more > 0 else "")
         return ColumnWords(column.name, kind, domain, column.cite or str(column.source), role)
-    ends = ["bought" if end is None else column.write(end) for end in (column.minimum, column.maximum)]
+    ends = [_end(column, end) for end in (column.minimum, column.maximum)]
     cites = dict.fromkeys(cite for cite in (column.minimum_cite, column.maximum_cite) if cite)
     sources = "; ".join(cites) or str(column.minimum_source)
     return ColumnWords(column.name, str(column.kind), f"{ends[0]} to {ends[1]}", sources, role)
+
+
+def _end(column: NumberColumn, end: float | None) -> str:
+    if end is None:
+        return "bought"
+    return f"{end:,.10g}" if column.kind is NumberKind.NUMBER else column.write(end)

@@ -47,7 +47,7 @@ def epsilon_words(epsilon: float, delta: float) -> str:
     """
     ratio = math.exp(min(epsilon, 700.0))
     right = min(1.0, (ratio + delta) / (1.0 + ratio))
-    shown = f"{100 * right:.0f}" if right < 0.995 else ("more than 99" if right < 1 else "100")
+    shown = f"{100 * right:.0f}" if right < 0.995 else f"{min(100 * right, 99.99):.2f}"
     return (
         f"Somebody who knows everything about a person but whether they are in the table, and would have to guess "
         f"by a coin, can after the release be right with a chance of at most {shown}% instead of 50%."
