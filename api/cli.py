@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from api import cli_service, commands
+from api import cli_client, cli_service, commands
 from api.demo import write_demo_table
 from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
@@ -34,6 +34,7 @@ ledger_app = typer.Typer(help="What every population has spent.", no_args_is_hel
 app.add_typer(schema_app, name="schema")
 app.add_typer(ledger_app, name="ledger")
 cli_service.register(app)
+cli_client.register(app)
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or Parquet.", show_default=False)]
 SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")]

@@ -32,6 +32,6 @@ def guarded(run: Callable[[], int], *, as_json: bool) -> NoReturn:
 
 def exit_code(error: ReleaseError) -> int:
     """The contract's exit code of a refusal."""
-    if isinstance(error, BudgetExceededError):
+    if BudgetExceededError.code in (error.code, getattr(error, "kind", "")):  # ours, or a service's that was asked
         return BUDGET_REFUSED
     return OTHER if isinstance(error, JournalError | LedgerError | OverspendError) else BAD_INPUT

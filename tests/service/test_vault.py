@@ -1,4 +1,4 @@
-"""The vault: streams of any length, nothing in the clear, changes refused, and the end of a key the end of its table."""
+"""The vault: streams of any length, nothing in the clear, changes refused, the end of a key the end of its table."""
 
 from __future__ import annotations
 
