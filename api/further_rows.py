@@ -15,7 +15,7 @@ from typing import Any
 
 from api.asked_rows import target_of
 from api.coins import Coins, file_digest
-from api.home import Home
+from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import check_rows, check_seed, check_target
 from api.steps import Steps
@@ -103,7 +103,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
         parts=parts,
         design=design,
         schema=schema,
-        statement=_statement(json.loads((bundle / "statement.json").read_bytes()), schema, home),
+        statement=restated(json.loads((bundle / "statement.json").read_bytes()), schema, home),
         policy=policy,
         kept={MODEL: files[MODEL], COINS: files[COINS]},
         seed=asked.seed,
@@ -137,7 +137,7 @@ def _released(bundle: Path, home: Home) -> dict[str, Any]:
     return predicate
 
 
-def _statement(written: dict[str, Any], schema: Schema, home: Home) -> PrivacyStatement:
+def restated(written: dict[str, Any], schema: Schema, home: Installation) -> PrivacyStatement:
     """The promise the model was made under; the population's figures are today's."""
     claim, emitted = claim_of_json(written)
     return PrivacyStatement(

@@ -42,6 +42,7 @@ def main() -> None:
 
 def _do(desk: Desk, kind: str, about: str, number: int) -> None:
     from api.work.decisions import decide  # each pulls in libraries the others do without
+    from api.work.reauditing import reaudit
     from api.work.releasing import release
     from api.work.tables import ingest
 
@@ -58,6 +59,8 @@ def _do(desk: Desk, kind: str, about: str, number: int) -> None:
                 fail(desk, about, defect_of(error), run)
         case "decide":
             decide(desk, about)
+        case "reaudit":
+            reaudit(desk, about)
         case "ingest":
             ingest(desk, about)
 

@@ -25,7 +25,7 @@ def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable
 
     Args:
         settings: of the installation.
-        kind: "release", "ingest" or "decide".
+        kind: "release", "ingest", "decide" or "reaudit".
         about: id of the release or dataset.
         run: number of the release's run; 0 for other kinds.
         over: asked again and again whether the child is to be stopped.

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from api.desk.datasets import ERASE_JOB, INGEST_JOB, erase_due
 from api.desk.desk import Desk
+from api.desk.reaudits import REAUDIT_JOB, give_up
 from api.desk.releases import NOTIFY_JOB, expire_due
 from api.desk.requests import RELEASE_JOB
 from api.desk.room import DECIDE_JOB
@@ -68,6 +69,9 @@ def tasks(desk: Desk, slot: str) -> list[Task]:
     def ingest(about: str) -> None:
         in_child(settings, "ingest", about, 0, lambda: False)
 
+    def reaudit(about: str) -> None:
+        in_child(settings, "reaudit", about, 0, lambda: False)
+
     def decide(about: str) -> None:
         in_child(settings, "decide", about, 0, lambda: False)
 
@@ -75,6 +79,7 @@ def tasks(desk: Desk, slot: str) -> list[Task]:
         Task(RELEASE_JOB, release, lambda about: fail(desk, about, died_too_often())),
         Task(INGEST_JOB, ingest, ingest_failed),
         Task(DECIDE_JOB, decide, decide),
+        Task(REAUDIT_JOB, reaudit, lambda about: give_up(desk, about)),
         Task(ERASE_JOB, lambda about: erase(desk, about), lambda about: erase(desk, about)),
         Task(NOTIFY_JOB, lambda about: notify(desk, about), lambda _: None),
     ]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import select
 
-from api.desk import releases, room
+from api.desk import reaudits, releases, room
 from api.desk.errors import ConflictError
 from api.desk.runs import MOST_RUNS, SEALING, OutdatedRunError, Run, begin, fail, open_charge, problem_of, settle, step
 from api.desk.states import ReleaseState
 from api.store.database import reading
 from api.store.tables import Vote
 from api.work.decisions import decide
+from api.work.reauditing import reaudit
 from api.work.releasing import folder_of
 from api.work.releasing import release as carry_out
 from audits.release.gate import Verdict
@@ -114,6 +115,22 @@ def test_two_people_approve_and_only_then_is_there_a_table(scene: Scene) -> None
     assert scene.desk.vault.keys.names("quarantine") == []
     decide(scene.desk, found.id)  # once more, as after a crash
     assert scene.look(found.id).bundle == published.bundle
+
+
+def test_a_released_table_is_audited_again_against_the_same_rows(scene: Scene) -> None:
+    found = scene.made(scene.taken_in())
+    room.vote(scene.desk, scene["carl"], found.id, bundle=found.bundle, approve=True, reason="fine")
+    with pytest.raises(ConflictError):
+        reaudits.reaudit(scene.desk, scene["carl"], found.id)  # not out yet
+    decide(scene.desk, found.id)
+    identity = reaudits.reaudit(scene.desk, scene["carl"], found.id)
+    for _ in range(2):  # the second time, as after a crash, nothing is done
+        reaudit(scene.desk, f"{found.id}/{identity}")
+    told = reaudits.reaudits(scene.desk, scene["auditor"], found.id)
+    assert [(name, decision["verdict"]) for name, decision in told.items()] == [(identity, "PASS")]
+    assert kinds(scene) == ["cap", "charge", "opened", "verdict", "review", "attempt", "verdict"]
+    assert scene.look(found.id).state == ReleaseState.PUBLISHED
+    assert not list(scene.desk.settings.work.glob("reaudit-*"))
 
 
 def test_a_rejection_destroys_the_table(scene: Scene) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from api.access.roles import Principal
 from api.desk import datasets, releases
 from api.desk.record import entries, verified_head
@@ -11,6 +13,8 @@ from api.desk.states import ReleaseState
 from api.store.journal import AUDIT, LEDGER
 from audits.release.verify import verify
 from tests.service.scene import Scene, working
+
+pytestmark = pytest.mark.service
 
 
 def download_all(scene: Scene, who: Principal, release: str, folder: Path) -> Path:
