@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.command()(up)
     app.command()(serve)
     app.command()(worker)
+    app.command("check-records")(check_records)
     vault = typer.Typer(help="The key that wraps the keys of tables.", no_args_is_help=True)
     vault.command("rotate")(vault_rotate)
     vault.command("retire")(vault_retire)
@@ -87,6 +88,34 @@ def worker(
         return 0
 
     guarded(run, as_json=False)
+
+
+def check_records(
+    copies: Annotated[
+        Path | None, typer.Option(help="Folder of checkpoints kept elsewhere; the stored ones too.")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute ledger and audit log, and hold every checkpoint against them; where the signing key is."""
+    from api.desk.record import verified_head
+    from api.service import close_desk, open_desk
+    from api.store.journal import AUDIT, LEDGER
+    from api.work.checkpoints import stored, verify_checkpoints
+
+    def run() -> int:
+        desk = open_desk(settings_with(data, None), private=True)
+        try:
+            lengths = {chain: verified_head(desk.engine, chain)[0] for chain in (LEDGER, AUDIT)}
+            kept = [path.read_bytes() for path in sorted(copies.glob("*.dsse.json"))] if copies else []
+            checked = verify_checkpoints(desk, [*stored(desk), *kept])
+        finally:
+            close_desk(desk)
+        facts = {"entries": lengths, "checkpoints": checked}
+        answer(facts, as_json=as_json, show=lambda: say(f"The chains hold, and {checked} checkpoints stand in them."))
+        return 0
+
+    guarded(run, as_json=as_json)
 
 
 def vault_rotate(data: Data = None, as_json: AsJson = False) -> None:

@@ -148,9 +148,14 @@ def request(
         session.add(made)
         facts = {"dataset": dataset, "charge": charge.id, "policy": order.policy.digest, "purpose": purpose}
         record(session, who.id, "request", release, recipient=recipient, **facts)
-        job = Job(kind=RELEASE_JOB, id=f"release-{release}", about=release, queue=made.queue, alone=found.population)
+        job = Job(kind=RELEASE_JOB, id=job_of(release), about=release, queue=made.queue, alone=found.population)
         desk.jobs.put(session.connection(), job)
         return made
+
+
+def job_of(release: str) -> str:
+    """Id of a release's job."""
+    return f"release-{release}"
 
 
 def cancel(desk: Desk, who: Principal, release: str, reason: str) -> Release:

@@ -172,7 +172,7 @@ def died_too_often() -> dict[str, str]:
     return {
         "code": "died",
         "title": "The run died",
-        "what": f"Its process ended without a word, {MOST_RUNS} times at most.",
+        "what": "Its process ended without a word, every time it was tried.",
         "why": "Too little memory is the usual reason.",
         "fix": "Ask for fewer rows or a smaller generator, or give workers more memory.",
     }

@@ -6,6 +6,7 @@ the head it signs must stand in the chain. One is written when something is deci
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import select
@@ -57,19 +58,26 @@ def checkpoint_if_due(desk: Desk, last: int) -> int:
     return write_checkpoint(desk) if found.get(AUDIT, (0, ""))[0] >= last + EVERY else last
 
 
-def verify_checkpoints(desk: Desk) -> int:
-    """Hold every checkpoint against the chains; how many there are.
+def stored(desk: Desk) -> Iterator[bytes]:
+    """Every checkpoint of the store, in order."""
+    for name in desk.vault.files.names(BELOW):
+        with desk.vault.files.open(f"{BELOW}/{name}") as file:
+            yield file.read()
+
+
+def verify_checkpoints(desk: Desk, checkpoints: Iterable[bytes]) -> int:
+    """Hold checkpoints, the stored ones or copies from elsewhere, against the chains; how many they were.
 
     Raises:
         BundleError: a signature does not fit.
         ConflictError: a head does not stand in its chain: the chain was cut, or rewritten.
     """
     public = load_or_make_key(desk.settings.keys_folder).private.public_key()
-    names = desk.vault.files.names(BELOW)
-    for name in names:
-        with desk.vault.files.open(f"{BELOW}/{name}") as file:
-            _check(desk, open_statement(file.read(), public))
-    return len(names)
+    count = 0
+    for checkpoint in checkpoints:
+        _check(desk, open_statement(checkpoint, public))
+        count += 1
+    return count
 
 
 def _check(desk: Desk, statement: dict[str, Any]) -> None:

@@ -17,7 +17,9 @@ from sqlalchemy import Connection
 from api.desk.desk import CPU, GPU, LIGHT, Job
 
 NAME, VERSION = "tablegate", "1"
-TRIES = 3
+TRIES = 8
+"""With pauses of 1, 2, 4 ... seconds: two minutes, within which a database or a disk may come back."""
+
 POLL_SECONDS = 0.5
 RUNNING_AT_ONCE = {CPU: 1, GPU: 1, LIGHT: 2}
 """Jobs of a queue that one worker runs at a time; of one population one runs at a time, over all workers."""
@@ -72,6 +74,12 @@ class Client:
             ids.append(job.workflow_id)
         return ids
 
+    def ended(self, jobs: Sequence[str]) -> set[str]:
+        """Which jobs are over, however they ended."""
+        over = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+        found = self._client.list_workflows(workflow_ids=list(jobs), status=over, load_input=False, load_output=False)
+        return {job.workflow_id for job in found}
+
     def close(self) -> None:
         """Let go of the database."""
         self._client.destroy()
@@ -113,7 +121,9 @@ def stop(seconds: int) -> None:
 
 def _register(task: Task) -> None:
     act = DBOS.step(name=task.kind, retries_allowed=True, max_attempts=TRIES, interval_seconds=1.0)(task.act)
-    give_up = DBOS.step(name=f"{task.kind} failed", retries_allowed=True, max_attempts=TRIES)(task.give_up)
+    give_up = DBOS.step(name=f"{task.kind} failed", retries_allowed=True, max_attempts=TRIES, interval_seconds=1.0)(
+        task.give_up
+    )
 
     @DBOS.workflow(name=task.kind)
     def workflow(about: str) -> None:

@@ -7,24 +7,27 @@ import threading
 import time
 from collections.abc import Sequence
 
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from api.desk.datasets import ERASE_JOB, INGEST_JOB, erase_due
 from api.desk.desk import Desk
 from api.desk.reaudits import REAUDIT_JOB, give_up
 from api.desk.releases import NOTIFY_JOB, expire_due
-from api.desk.requests import RELEASE_JOB
+from api.desk.requests import RELEASE_JOB, job_of
 from api.desk.room import DECIDE_JOB
 from api.desk.runs import begin, cancelled, died_too_often, fail, over
+from api.desk.states import AT_WORK
 from api.log import Event, log
 from api.service import close_desk, open_desk
 from api.settings import Settings
 from api.store.database import reading
-from api.store.tables import Dataset
+from api.store.tables import Dataset, Release
 from api.work.checkpoints import checkpoint_if_due
 from api.work.engine import Client, Task, launch, stop
 from api.work.lease import Lease, beat, claim_dead, drop, leave, take
 from api.work.notify import notify
+from api.work.shelf import clear
 from api.work.supervisor import in_child
 from api.work.tables import erase, refuse
 
@@ -42,6 +45,7 @@ def work(settings: Settings, slot: str, queues: Sequence[str], ended: threading.
     desk = open_desk(settings, private=True)
     lease = take(desk, slot, tuple(queues))
     try:
+        tidy(desk)
         launch(settings.database, slot, queues, tasks(desk, slot))
         log(Event.WORKER_STARTED, slot=slot, queues=":".join(queues))
         _watch(desk, lease, ended)
@@ -94,9 +98,29 @@ def sweep(desk: Desk) -> list[str]:
             drop(desk, dead, jobs)
             log(Event.WORKER_SWEPT, slot=dead.slot)
             given += jobs
+        fail_lost(desk, desk.jobs)
     expire_due(desk)
     erase_due(desk)
     return given
+
+
+def fail_lost(desk: Desk, jobs: Client) -> list[str]:
+    """Fail releases whose job is over and left them at work, so that none waits for ever; their ids."""
+    with reading(desk.engine) as session:
+        at_work = {job_of(one): one for one in session.scalars(select(Release.id).where(Release.state.in_(AT_WORK)))}
+    lost = [at_work[job] for job in jobs.ended(tuple(at_work))] if at_work else []
+    for release in lost:
+        fail(desk, release, died_too_often())  # nothing, where it came to an end meanwhile
+    return lost
+
+
+def tidy(desk: Desk) -> None:
+    """Remove what runs of releases that are no longer at work left on this machine."""
+    for folder in desk.settings.work.glob("release-*"):
+        with reading(desk.engine) as session:
+            found = session.get(Release, folder.name.removeprefix("release-"))
+        if found is None or found.state not in AT_WORK:
+            clear(folder)
 
 
 def _watch(desk: Desk, lease: Lease, ended: threading.Event) -> None:

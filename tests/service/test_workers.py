@@ -13,12 +13,16 @@ from sqlalchemy import text, update
 from api.desk import releases, requests
 from api.desk.errors import ConflictError
 from api.desk.record import entries
+from api.desk.requests import job_of
 from api.desk.states import ReleaseState
 from api.store.database import reading, writing
 from api.store.journal import AUDIT
 from api.store.tables import ChainEntry, Worker
 from api.work import lease
-from api.work.checkpoints import verify_checkpoints, write_checkpoint
+from api.work.checkpoints import stored, verify_checkpoints, write_checkpoint
+from api.work.engine import Client
+from api.work.releasing import folder_of
+from api.work.worker import fail_lost, tidy
 from privacy.errors import RequestError
 from tests.end_to_end.scene import CANARY, TABLE
 from tests.service.scene import Scene, start_worker, stop_worker, working
@@ -66,13 +70,32 @@ def test_a_silent_worker_is_swept_by_one_alone(scene: Scene) -> None:
         assert session.get(Worker, "one") is None
 
 
+def test_a_release_whose_job_is_over_does_not_wait_for_ever(scene: Scene) -> None:
+    asked = scene.request(scene.taken_in())
+    assert isinstance(scene.desk.jobs, Client)
+    assert fail_lost(scene.desk, scene.desk.jobs) == []
+    scene.desk.jobs._client.cancel_workflow(job_of(asked.id))  # as if the engine had given it up
+    assert fail_lost(scene.desk, scene.desk.jobs) == [asked.id]
+    assert scene.look(asked.id).state == ReleaseState.FAILED
+    assert kinds(scene) == ["cap", "charge", "void"]
+
+
+def test_what_a_run_left_is_removed_once_its_release_is_over(scene: Scene) -> None:
+    over, at_work = (scene.request(scene.taken_in()).id for _ in range(2))
+    requests.cancel(scene.desk, scene["researcher"], over, "a mistake")
+    for release in (over, at_work):
+        folder_of(scene.desk, release).mkdir(parents=True)
+    tidy(scene.desk)
+    assert [folder_of(scene.desk, one).exists() for one in (over, at_work)] == [False, True]
+
+
 def test_a_checkpoint_shows_a_chain_that_was_rewritten(scene: Scene) -> None:
     assert write_checkpoint(scene.desk) == 0  # nothing has happened, so nothing is signed
     scene.dataset()
     write_checkpoint(scene.desk)
     write_checkpoint(scene.desk)
     scene.dataset()
-    assert verify_checkpoints(scene.desk) == 1
+    assert verify_checkpoints(scene.desk, stored(scene.desk)) == 1
     with writing(scene.desk.engine) as session:
         lite = session.connection().dialect.name == "sqlite"
         off = "DROP TRIGGER chain_entry_no_update" if lite else "ALTER TABLE chain_entry DISABLE TRIGGER USER"
@@ -81,7 +104,7 @@ def test_a_checkpoint_shows_a_chain_that_was_rewritten(scene: Scene) -> None:
             update(ChainEntry).where(ChainEntry.chain == AUDIT, ChainEntry.seq == 1).values(digest="0" * 64)
         )
     with pytest.raises(ConflictError, match="audit"):
-        verify_checkpoints(scene.desk)
+        verify_checkpoints(scene.desk, stored(scene.desk))
 
 
 @pytest.mark.service
