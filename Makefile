@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-service check format bench frontier ablation certify gate oracles clean
+.PHONY: demo test test-service test-browser check format bench frontier ablation certify gate oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -20,6 +20,13 @@ POSTGRESQL ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres
 test-service: $(READY)
 	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov tests/service tests/web \
 		-m "not browser"
+
+# Headless Chromium (Debian: chromium) walks through a service that runs by itself; generated requests try its interface.
+# Screenshots go where TABLEGATE_SCREENSHOTS says.
+test-browser: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -m browser tests/browser
+	OMP_NUM_THREADS=1 TABLEGATE_EXAMPLES=50 $(BIN)/python -m pytest --no-cov tests/web/test_interface.py
 
 check: $(READY)
 	$(BIN)/ruff check .

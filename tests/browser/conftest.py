@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,6 @@ from api.desk.record import deciding
 from api.service import close_desk, open_desk, prepare
 from api.settings import Settings
 from tests.end_to_end.scene import OPEN
-
-playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -58,14 +57,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         for name, role in PEOPLE.items():
             give_role(session, add_person(session, name, PASSWORD).id, role)
     close_desk(desk)
-    program = "from api.processes import up; from api.settings import Settings; up(Settings(), ('cpu', 'light'))"
     log = (folder / "log.txt").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-c", program], env={**os.environ, **settings.environment()}, stdout=log, stderr=log
+        [sys.executable, "-m", "api.cli", "up"], env={**os.environ, **settings.environment()}, stdout=log, stderr=log
     )
     url = f"http://127.0.0.1:{settings.port}"
     try:
-        _await(url, process)
+        _await(url, process, folder / "log.txt")
         yield Running(url, folder)
     finally:
         process.send_signal(signal.SIGINT)
@@ -74,10 +72,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 
 @pytest.fixture(scope="session")
-def chromium() -> Iterator[playwright.Browser]:
-    """A headless Chromium of the system's."""
+def chromium() -> Iterator[Any]:
+    """A headless Chromium of the system's, as playwright drives it."""
+    from playwright.sync_api import sync_playwright
+
     assert CHROMIUM, "there is no Chromium: install it (Debian: apt-get install chromium)"
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
@@ -89,10 +89,10 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _await(url: str, process: subprocess.Popen[bytes]) -> None:
+def _await(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        assert process.poll() is None, "the service ended"
+        assert process.poll() is None, log.read_text()
         try:
             with urllib.request.urlopen(f"{url}/healthz", timeout=5):  # noqa: S310
                 return

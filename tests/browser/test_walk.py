@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import PASSWORD, PATIENCE_SECONDS, Running, playwright
+from tests.browser.conftest import PASSWORD, PATIENCE_SECONDS, Running
 from tests.end_to_end.scene import CANARY, DOCUMENT, write_table
+
+playwright = pytest.importorskip("playwright.sync_api", reason="`make test-browser` installs it")
+pytestmark = pytest.mark.browser
 
 AXE = Path(__file__).with_name("vendor") / "axe-4.14.1.min.js"
 WIDE, NARROW = {"width": 1180, "height": 860}, {"width": 380, "height": 780}

@@ -10,15 +10,18 @@ import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from api.access.keys import add_key
+from api.access.passwords import hash_password
 from api.access.persons import add_person, give_role
 from api.access.roles import Role
 from api.desk.desk import Desk, Job
@@ -160,14 +163,26 @@ def make_service(folder: Path, **settings: Any) -> Service:
     people = {}
     with writing(engine) as session:
         for name, role in PEOPLE.items():
-            people[name] = add_person(session, name, PASSWORD).id
+            people[name] = _entered(session, name)
             give_role(session, people[name], role)
-        people["everything"] = add_person(session, "everything", PASSWORD).id
+        people["everything"] = _entered(session, "everything")
         for role in Role:
             give_role(session, people["everything"], role)
             session.flush()
-        people["nobody"] = add_person(session, "nobody", PASSWORD).id
+        people["nobody"] = _entered(session, "nobody")
     return Service(desk, create_app(desk), people, queue)
+
+
+def _entered(session: Session, name: str) -> str:
+    person = add_person(session, name)
+    person.password = _hashed()
+    return person.id
+
+
+@cache
+def _hashed() -> str:
+    """Of `PASSWORD`, once for all tests: argon2 takes its time on purpose."""
+    return hash_password(PASSWORD)
 
 
 @pytest.fixture

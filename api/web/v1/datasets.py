@@ -182,9 +182,9 @@ def request_release(
 def shown(who: Principal, dataset: Dataset) -> StewardDataset | DatasetOut:
     """A dataset for somebody; what is known of the file is for those who may upload it, and for the auditor."""
     steward = who.may(Action.UPLOAD, dataset.id) or who.may(Action.SEE_LOG, dataset.id)
-    columns = {name: getattr(dataset, name) for name in StewardDataset.model_fields if name != "table_schema"}
-    everything = StewardDataset(**columns, table_schema=json.loads(dataset.schema))
-    return everything if steward else DatasetOut.model_validate(everything)
+    model = StewardDataset if steward else DatasetOut
+    columns = {name: getattr(dataset, name) for name in model.model_fields if name != "table_schema"}
+    return model(**columns, table_schema=json.loads(dataset.schema))
 
 
 def gauge(budget: datasets.Gauge) -> Gauge:

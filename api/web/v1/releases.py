@@ -161,7 +161,6 @@ def set_end(
 
 def shown(who: Principal, release: Release) -> ReviewedRelease | ReleaseOut:
     """A release for somebody: the gate's word only for those who may see findings."""
-    columns = {name: getattr(release, name) for name in ReviewedRelease.model_fields if name != "policy"}
-    everything = ReviewedRelease(**columns, policy=str(json.loads(release.policy)["name"]))
-    reviewer = who.may(Action.SEE_FINDINGS, release.dataset)
-    return everything if reviewer else ReleaseOut.model_validate(everything)
+    model = ReviewedRelease if who.may(Action.SEE_FINDINGS, release.dataset) else ReleaseOut
+    columns = {name: getattr(release, name) for name in model.model_fields if name != "policy"}
+    return model(**columns, policy=str(json.loads(release.policy)["name"]))
