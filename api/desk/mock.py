@@ -15,6 +15,7 @@ from api.access.roles import Action, Principal
 from api.desk.desk import Desk, dataset_for
 from api.desk.ordering import schema_of
 from api.store.database import reading
+from api.streams import fresh_seed
 from privacy.columns import Column, LevelColumn
 from privacy.constraints import Constraints, Values
 from privacy.errors import RequestError
@@ -37,7 +38,7 @@ def mock_table(desk: Desk, who: Principal, dataset: str, rows: int) -> bytes:
         found = dataset_for(session, who, dataset, Action.SEE_MOCK)
     if not 1 <= rows <= MOST_ROWS:
         raise RequestError(f"A mock table has 1 to {MOST_ROWS} rows.", why="It is for trying.", fix="Ask for fewer.")
-    return drawn(schema_of(found), rows, default_rng()).csv()
+    return drawn(schema_of(found), rows, default_rng(fresh_seed())).csv()
 
 
 def drawn(schema: Schema, n: int, rng: Generator) -> Table:
