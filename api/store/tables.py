@@ -20,17 +20,13 @@ class Base(DeclarativeBase):
 
 
 class Person(Base):
-    """Somebody who may sign in.
-
-    `password` is an argon2 hash, empty for machines; `subject` is who they are to an identity provider.
-    """
+    """Somebody who may sign in; `password` is an argon2 hash, empty for machines."""
 
     __tablename__ = "person"
 
     id: Mapped[str] = mapped_column(ID, primary_key=True)
     name: Mapped[str] = mapped_column(WORD, unique=True)
     password: Mapped[str] = mapped_column(Text, default="")
-    subject: Mapped[str] = mapped_column(WORD, default="", index=True)
     active: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[str] = mapped_column(TIME)
 

@@ -61,6 +61,27 @@ def test_a_run_that_died_behind_its_bundle_is_finished_from_it(scene: Scene, mon
     assert not folder_of(scene.desk, asked.id).exists()
 
 
+def test_a_full_disk_loses_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The object store's disk: the kernel says so itself, through /dev/full."""
+    dataset = scene.taken_in()
+    asked = scene.request(dataset)
+    files = scene.desk.vault.files.filesystem
+    original = files.open
+
+    def full(path: str, mode: str) -> object:
+        return open("/dev/full", "wb", buffering=0) if mode == "wb" else original(path, mode)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(files), "open", lambda _, path, mode: full(path, mode))
+        with pytest.raises(OSError, match="No space left"):
+            carry_out(scene.desk, started(scene, asked.id))
+        with pytest.raises(OSError, match="No space left"):
+            scene.upload(scene.dataset())
+    carry_out(scene.desk, started(scene, asked.id))
+    assert scene.look(asked.id).state == ReleaseState.REVIEW
+    assert kinds(scene) == ["cap", "charge", "opened", "verdict"]
+
+
 def test_a_run_that_died_while_sealing_fails_and_its_charge_stands(scene: Scene) -> None:
     asked = scene.request(scene.taken_in())
     first = started(scene, asked.id)

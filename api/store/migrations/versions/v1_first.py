@@ -44,13 +44,11 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("password", sa.Text(), nullable=False),
-        sa.Column("subject", sa.String(length=200), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.String(length=40), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
-    op.create_index(op.f("ix_person_subject"), "person", ["subject"], unique=False)
     op.create_table(
         "worker",
         sa.Column("slot", sa.String(length=200), nullable=False),
@@ -293,7 +291,6 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_api_key_person"), table_name="api_key")
     op.drop_table("api_key")
     op.drop_table("worker")
-    op.drop_index(op.f("ix_person_subject"), table_name="person")
     op.drop_table("person")
     op.drop_table("chain_entry")
     if op.get_bind().dialect.name == "postgresql":
