@@ -250,6 +250,17 @@ def verify(
     _guarded(lambda: commands.verify_bundle(bundle, home, key, as_json=as_json), as_json=as_json)
 
 
+@app.command()
+def report(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The PDF to write.")],
+    internal: Annotated[bool, typer.Option("--internal", help="The report of the internal half.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a bundle's report as PDF, once the bundle has proven itself (extra `pdf`)."""
+    _guarded(lambda: commands.print_report(bundle, out, internal=internal, as_json=as_json), as_json=as_json)
+
+
 @ledger_app.command("show")
 def ledger_show(
     population: Annotated[str | None, typer.Option(help="One population; all by default.")] = None,

@@ -18,7 +18,9 @@ from api.recipe import Recipe
 from api.steps import Steps
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
+from audits.release.paper import on_paper
 from audits.release.review import Said, charge_behind, review
+from audits.release.staging import internal_half
 from audits.release.verify import verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
@@ -81,7 +83,7 @@ def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
     document = draft_schema(table)
     text = write_draft(document)
     if out is not None:
-        _write(out, text)
+        _write(out, text.encode())
     if as_json:
         answer(document, as_json=True, show=lambda: None)
     elif out is None:
@@ -192,6 +194,27 @@ def verify_bundle(bundle: Path, home: Home | None, key: str | None, *, as_json: 
     return 0 if report.ok else 1
 
 
+def print_report(bundle: Path, out: Path, *, internal: bool, as_json: bool) -> int:
+    """Write a bundle's report as PDF, or that of its internal half."""
+    failed = [name for name, status, _ in verify(bundle).checks if status == "failed"]
+    if failed:
+        raise RequestError(
+            "The bundle does not prove itself, so its report is not printed.",
+            why=f"What failed: {', '.join(failed)}.",
+            fix="See `tablegate verify BUNDLE`, and get the bundle again from whoever sealed it.",
+        )
+    half = internal_half(bundle.absolute()) if internal else bundle
+    if not half.is_dir():
+        raise RequestError(
+            "The internal half of this bundle is not here.",
+            why="It stays with whoever made the release.",
+            fix="Print the recipient's report, without --internal.",
+        )
+    _write(out, on_paper((half / "report.html").read_text(encoding="utf-8")))
+    answer({"report": str(out)}, as_json=as_json, show=lambda: OUT.print(f"Printed: {out}"))
+    return 0
+
+
 def show_ledger(home: Home, population: str | None, *, as_json: bool) -> int:
     """What every population has spent."""
     ledger = _existing(home).ledger
@@ -229,9 +252,9 @@ def set_cap(home: Home, population: str, epsilon: float, delta: float, reason: s
     return 0
 
 
-def _write(out: Path, text: str) -> None:
+def _write(out: Path, content: bytes) -> None:
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_bytes(content)
     except OSError as error:
         raise RequestError(
             f"'{out.name}' cannot be written.",

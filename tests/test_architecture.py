@@ -40,6 +40,7 @@ HEAVY = {
     "statsmodels": (Path("api/demo"),),
     "altair": (Path("audits/release/charts.py"),),
     "vl_convert": (Path("audits/release/charts.py"),),
+    "weasyprint": (Path("audits/release/paper.py"),),
     "sqlite3": (Path("privacy/journal.py"),),
     "typer": (Path("api"),),
     "rich": (Path("api"),),
