@@ -28,12 +28,13 @@ from privacy.calibration import calibrate
 from privacy.columns import Codes, Floats
 from privacy.cost import PrivacyCost, ZeroConcentrated, once
 from privacy.filter import PrivacyFilter
-from privacy.mechanisms import ExponentialMechanism, GaussianMechanism
+from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.domain import Clique, Domain, marginal
+from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import MarkovRandomField, estimate
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
 from synthesizers.marginal.model import MarginalModel
@@ -163,18 +164,20 @@ class AIMPlan:
         measurements = [*found.count, *found.measurements]
         model = estimate(found.domain, measurements)
         weights = workload(found, self.method.target_weight, self.method.triple_columns)
+        scored: dict[Clique, Neighbourhood] = {}
         if self.rho:
             progress("choosing and measuring marginals, round by round")
-            model = self._rounds(found, weights, measurements, model, privacy, rng)
+            model = self._rounds(found, weights, measurements, scored, model, privacy, rng)
         progress("fitting the model")
         model = estimate(found.domain, measurements, start=model.potentials)
-        bought = {m.clique: m.expected_error for m in measurements if len(m.clique) > 1}
+        pairs = [m for m in measurements if len(m.clique) > 1]
         return MarginalModel(
             schema=found.schema,
             attributes=found.attributes,
             merged=found.merged,
             random_field=model,
-            expected_error={**found.expected_error, **bought},
+            expected_error={**found.expected_error, **{m.clique: m.expected_error for m in pairs}},
+            uncertainty=found.uncertainty(pairs, self.n_rounds, scored),
         )
 
     def _rounds(
@@ -182,11 +185,12 @@ class AIMPlan:
         found: OneWays,
         weights: Mapping[Clique, int],
         measurements: list[LinearMeasurement],
+        scored: dict[Clique, Neighbourhood],
         model: MarkovRandomField,
         privacy: PrivacyFilter,
         rng: Generator,
     ) -> MarkovRandomField:
-        """Append rounds to `measurements` until rho is used up; the model of all of them."""
+        """Append rounds to `measurements`, what they say of pairs to `scored`, until rho is used up; their model."""
         truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
         left, part = self.rho, self.rho / self.n_rounds
         while left > 0:
@@ -196,14 +200,22 @@ class AIMPlan:
             used = 1 - (left - part) / self.rho
             open_cliques = self._candidates(found.domain, weights, model, measurements, used, rng)
             scores = np.empty(len(open_cliques), dtype=np.int64)
+            centres: dict[Clique, Integers] = {}
+            penalties: dict[Clique, int] = {}
             for i, clique in enumerate(open_cliques):
-                predicted = predicted_counts(found.domain, drawn, clique, model.total)
-                distance = int(np.abs(truth[clique] - np.rint(predicted).astype(np.int64)).sum())
-                scores[i] = weights[clique] * (distance - round(L1_OF_NOISE * measurement.stddev * predicted.size))
+                predicted = np.rint(predicted_counts(found.domain, drawn, clique, model.total)).astype(np.int64)
+                penalties[clique] = round(L1_OF_NOISE * measurement.stddev * predicted.size)
+                scores[i] = weights[clique] * (int(np.abs(truth[clique] - predicted).sum()) - penalties[clique])
+                if len(clique) == 2:
+                    centres[clique] = predicted
             clique = open_cliques[privacy.measure(selection, scores)]
             measurements.append(measure_marginal(found.domain, found.cells, clique, measurement, privacy))
             left = 0.0 if part == left else left - part
             before = predicted_counts(found.domain, drawn, clique, model.total)
+            centres[clique] = np.rint(before).astype(np.int64)
+            said = Selection(selection, len(open_cliques), weights, penalties, FAILURE / self.n_rounds)
+            near = neighbourhoods(said, centres, measurements[-1])
+            scored |= {pair: near[pair] for pair in near if len(pair) == 2}
             start = {clique: first_potential(measurements[-1], before), **model.potentials}
             model = estimate(found.domain, measurements, start=start, max_steps=self.method.round_steps)
             moved = float(np.abs(model.project(clique) - before).sum())

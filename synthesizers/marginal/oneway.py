@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,8 @@ from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.discretize import Attribute, Merged, attributes_of, merge
 from synthesizers.domains import DomainPlan, Domains
-from synthesizers.marginal.domain import Domain
+from synthesizers.marginal.domain import Clique, Domain
+from synthesizers.marginal.error_bounds import Neighbourhood, Uncertainty
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
 
 MIN_BINS, MAX_BINS = 8, 128
@@ -33,6 +34,7 @@ class OneWays:
         merged: cells of every attribute, by name.
         domain: number of cells of every attribute.
         measurements: one-way marginals over cells.
+        fine: the same over codes, as they were bought.
         count: the number of rows as a marginal on no attribute, if it was bought; else empty.
         expected_error: expected total variation distance of every one-way marginal over its own codes.
         cells: private cell codes of the training rows.
@@ -43,9 +45,25 @@ class OneWays:
     merged: Mapping[str, Merged]
     domain: Domain
     measurements: tuple[LinearMeasurement, ...]
+    fine: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
     count: tuple[LinearMeasurement, ...]
     cells: Mapping[str, npt.NDArray[np.integer]]
+
+    def uncertainty(
+        self,
+        measured: Sequence[LinearMeasurement] = (),
+        max_measured: int = 0,
+        scored: Mapping[Clique, Neighbourhood] | None = None,
+    ) -> Uncertainty:
+        """What error bounds follow from, with what was bought of larger marginals."""
+        return Uncertainty(
+            count=self.count,
+            columns=self.fine,
+            measured=tuple(measured),
+            max_measured=max_measured,
+            scored=scored or {},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +119,7 @@ class OneWayPlan:
             merged=merged,
             domain=Domain({name: m.n_cells for name, m in merged.items()}),
             measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
+            fine=tuple(measured),
             expected_error={m.clique: m.expected_error for m in measured},
             count=_count(bought),
             cells=cells,
