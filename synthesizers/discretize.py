@@ -26,7 +26,7 @@ from privacy.columns import Codes, Floats, LevelColumn, NumberColumn
 from privacy.conditions import Condition, LevelsAllowed, NumbersAllowed
 from privacy.schema import Schema
 from privacy.table import Table, make_table
-from synthesizers.domains import Histogram
+from synthesizers.domains import Domains, Histogram
 
 MAX_UNIT_BINS = 256
 """A whole-number column with at most this many values keeps them all: spikes (40 hours a week) matter, and `merge`
@@ -131,14 +131,14 @@ def narrowed_cells(merged: Merged, met: npt.NDArray[np.bool_]) -> tuple[Merged, 
     return replace(merged, share=within), weight
 
 
-def attributes_of(schema: Schema, histograms: Mapping[str, Histogram], n_bins: int) -> tuple[Attribute, ...]:
+def attributes_of(bought: Domains, n_bins: int) -> tuple[Attribute, ...]:
     """Attributes of a resolved schema; number columns get about `n_bins` bins."""
     found = []
-    for column in schema.columns:
+    for column in bought.schema.columns:
         if isinstance(column, LevelColumn):
             found.append(Attribute(column=column, edges=None, size=column.n_codes))
         else:
-            edges = _edges(column, histograms.get(column.name), n_bins)
+            edges = _edges(column, bought, n_bins)
             found.append(Attribute(column=column, edges=edges, size=len(edges)))
     return tuple(found)
 
@@ -225,13 +225,15 @@ def round_counts(expected: Floats, n: int, rng: Generator) -> npt.NDArray[np.int
     return floor + np.bincount(extra, minlength=len(expected))
 
 
-def _edges(column: NumberColumn, histogram: Histogram | None, n_bins: int) -> Floats:
+def _edges(column: NumberColumn, bought: Domains, n_bins: int) -> Floats:
     low, high = column.bounds
     end = high + 1 if column.is_discrete else high
     if low == end:
         return np.array([low, high], dtype=np.float64)
-    if histogram is not None:
-        return _adapted(column, histogram, low, end, n_bins)
+    if column.name in bought.trees:
+        return bought.trees[column.name].edges(n_bins)
+    if column.name in bought.histograms:
+        return _adapted(column, bought.histograms[column.name], low, end, n_bins)
     return _even(column, low, end, n_bins)
 
 

@@ -101,7 +101,7 @@ class OneWayPlan:
     def measure(self, train: Table, privacy: PrivacyFilter) -> OneWays:
         """Buy domains and marginals, merge codes into cells."""
         bought = self.domains.buy(train, privacy)
-        attributes = attributes_of(bought.schema, bought.histograms, self.n_bins)
+        attributes = attributes_of(bought, self.n_bins)
         fine = Domain({a.column.name: a.size for a in attributes})
         measured: list[LinearMeasurement] = []
         merged: dict[str, Merged] = {}

@@ -162,7 +162,7 @@ def distances(model: MarginalModel, train: Table, drawn: Table) -> dict[Clique, 
     "method", [AIM(rounds_per_column=0.7, round_steps=15, scored_rows=3_000), MST()], ids=["aim", "mst"]
 )
 def test_all_bounds_hold_together(method: Synthesizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """8 fits at epsilon 4, and rows drawn of each: eight failures come by chance < 1e-9, and with these seeds none came.
+    """8 fits at epsilon 4, and rows of each: eight failures come by chance < 1e-9, and with these seeds none came.
 
     Power: had the noise of measured marginals been forgotten, at least 6 would have failed.
     """
