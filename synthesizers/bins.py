@@ -36,7 +36,7 @@ SIGNIFICANT = 3.0
 
 
 def leaf_edges(column: NumberColumn) -> Floats:
-    """Edges of the leaves over a column's bounds, shape (LEAVES + 1,); of whole numbers they end one above the maximum."""
+    """Edges of the leaves, shape (LEAVES + 1,), over the bounds; for whole numbers up to one above the maximum."""
     low, high = column.bounds
     return np.linspace(low, high + 1 if column.is_discrete else high, LEAVES + 1)
 

@@ -81,6 +81,16 @@ class Attribute:
         overlaps = (self.edges[:-1] <= condition.maximum) & (self.edges[1:] >= condition.minimum)
         return np.append(overlaps, condition.missing)
 
+    def must_meet(self, condition: Condition) -> npt.NDArray[np.bool_]:
+        """Which codes stand for nothing but values that meet a condition on the column, shape (size,)."""
+        if isinstance(self.column, LevelColumn) or self.edges is None:
+            return self.can_meet(condition)
+        if not isinstance(condition, NumbersAllowed):
+            raise TypeError(f"the condition is not one of '{self.column.name}'")
+        last = self.edges[1:] - (1.0 if self.column.is_discrete else 0.0)
+        inside = (self.edges[:-1] >= condition.minimum) & (last <= condition.maximum)
+        return np.append(inside, condition.missing)
+
     def decode(self, codes: Codes, rng: Generator) -> npt.NDArray[np.int32] | Floats:
         """Codes or values of drawn codes. Within a bin values are spread evenly, by stratified draws."""
         if self.edges is None or isinstance(self.column, LevelColumn):
@@ -110,6 +120,12 @@ class Merged:
     cell_of: npt.NDArray[np.int64]
     share: Floats
     n_cells: int
+
+    def all_of(self, met: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which cells have only codes of a kind among those that are ever drawn, shape (n_cells,)."""
+        others = np.bincount(self.cell_of, self.share * ~met, minlength=self.n_cells)
+        found: npt.NDArray[np.bool_] = others == 0
+        return found
 
     def expand(self, cells: Codes, rng: Generator) -> Codes:
         """Codes drawn within cells by the measured shares, rounding each cell's counts to whole rows."""
@@ -150,7 +166,13 @@ def decode_table(
     return make_table(schema, {a.column.name: a.decode(codes[a.column.name], rng) for a in attributes})
 
 
-def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> Merged:
+def merge(
+    attribute: Attribute,
+    noisy: Floats,
+    stddev: float,
+    n_cells: int,
+    apart: npt.NDArray[np.int64] | None = None,
+) -> Merged:
     """Join codes into at most about `n_cells` cells, from measured counts alone.
 
     Levels whose noisy count is not significant are joined into one cell; neighbours of an ordered column are joined
@@ -162,15 +184,18 @@ def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> M
         noisy: noisy counts, shape (s,).
         stddev: their standard deviation.
         n_cells: number of cells aimed at.
+        apart: a number for every code, shape (s,): ordinary codes of different numbers are not joined; None: all alike.
     """
     ordinary, mass = attribute.n_ordinary, np.maximum(noisy, 0.0)
+    apart = np.zeros(attribute.size, dtype=np.int64) if apart is None else apart
     total = max(mass[:ordinary].sum(), 1.0)
     cell_of = np.zeros(attribute.size, dtype=np.int64)
     if attribute.is_ordered:
         n = 0
         held = 0.0
         for code in range(ordinary):
-            if code and (held >= total / n_cells or mass[code] >= total / n_cells):
+            full = held >= total / n_cells or mass[code] >= total / n_cells
+            if code and (full or apart[code] != apart[code - 1]):
                 n, held = n + 1, 0.0
             cell_of[code] = n
             held += mass[code]
@@ -178,9 +203,11 @@ def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> M
     else:
         kept = np.flatnonzero(noisy[:ordinary] > max(3 * stddev, total / (8 * n_cells)))
         kept = kept[np.argsort(-noisy[kept], kind="stable")][: max(1, n_cells - 1)]
-        cell_of[:ordinary] = len(kept)
+        rest = np.setdiff1d(np.arange(ordinary), kept)
+        kinds, kind_of = np.unique(apart[rest], return_inverse=True)
+        cell_of[rest] = len(kept) + kind_of
         cell_of[np.sort(kept)] = np.arange(len(kept))
-        n = len(kept) + (len(kept) < ordinary)
+        n = len(kept) + len(kinds)
     drawn = mass.copy()
     for code in range(ordinary, attribute.size):
         if noisy[code] > 3 * stddev:

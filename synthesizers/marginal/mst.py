@@ -32,8 +32,12 @@ from synthesizers.marginal.estimation import estimate
 from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
+from synthesizers.marginal.structure import fitting, mapped_pairs
 from synthesizers.protocol import Estimate, Progress
 from synthesizers.size import estimate_run
+
+MODEL_CELLS = 40_000
+"""Cells of the junction tree at most, as far as structural zeros are to blame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,7 @@ class MST:
     def _at(self, schema: Schema, budget: Budget, scale: float) -> MSTPlan:
         """The plan whose rho would be 1 / (2 scale^2) without domains to buy."""
         d = len(schema.columns)
-        pairs = d - 1
+        pairs, fixed = d - 1, mapped_pairs(schema)
         one_way_share = self.one_way_share if pairs else 1.0
         one_way = scale * (d / one_way_share) ** 0.5
         domains = DomainPlan(schema=schema, noise_multiplier=one_way / self.domain_share**0.5, delta=budget.delta)
@@ -73,7 +77,7 @@ class MST:
             one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=self.n_cells),
             n_pairs=pairs,
             # n selections of epsilon each cost rho = n epsilon^2 / 8.
-            selection_epsilon=2 * (self.selection_share / max(pairs, 1)) ** 0.5 / scale,
+            selection_epsilon=2 * (self.selection_share / max(pairs - len(fixed), 1)) ** 0.5 / scale,
             pair_noise_multiplier=scale * (max(pairs, 1) / pair_share) ** 0.5,
             target_weight=self.target_weight,
         )
@@ -114,9 +118,19 @@ class MSTPlan:
             return self.one_ways.lines
         return (
             *self.one_ways.lines,
-            Line(purpose=f"choosing {self.n_pairs} pairs of columns", cost=self.selection.cost * self.n_pairs),
+            *self._choosing,
             Line(purpose=f"{self.n_pairs} two-way marginals", cost=self.pair.cost * self.n_pairs),
         )
+
+    @property
+    def fixed(self) -> tuple[Clique, ...]:
+        """Edges the schema asks for: each follows from the other by a map that is read off the model."""
+        return mapped_pairs(self.one_ways.domains.schema)
+
+    @property
+    def _choosing(self) -> tuple[Line, ...]:
+        n = self.n_pairs - len(self.fixed)
+        return (Line(purpose=f"choosing {n} pairs of columns", cost=self.selection.cost * n),) if n else ()
 
     @property
     def cost(self) -> PrivacyCost:
@@ -145,16 +159,20 @@ class MSTPlan:
         candidates = Candidates.of(found, self.pair.stddev, self.target_weight)
         picks = self._choose(found, candidates, privacy)
         progress("measuring pairs of columns")
-        pairs = tuple(measure_marginal(found.domain, found.cells, pick, self.pair, privacy) for pick, _ in picks)
+        tree = (*self.fixed, *(pick for pick, _ in picks))
+        pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in tree)
         progress("fitting the model")
         measurements = (*found.count, *found.measurements, *pairs)
+        zeros = fitting(found.domain, found.zeros, (m.clique for m in pairs), MODEL_CELLS)
         return MarginalModel(
             schema=found.schema,
             attributes=found.attributes,
             merged=found.merged,
-            random_field=estimate(found.domain, measurements),
+            random_field=estimate(found.domain, measurements, zeros=zeros),
             expected_error={**found.expected_error, **{m.clique: m.expected_error for m in pairs}},
-            uncertainty=found.uncertainty(pairs, self.n_pairs, self._scored(candidates, picks, pairs)),
+            uncertainty=found.uncertainty(
+                pairs, self.n_pairs, self._scored(candidates, picks, pairs[len(self.fixed) :])
+            ),
         )
 
     def _choose(
@@ -163,13 +181,14 @@ class MSTPlan:
         """Edges of a spanning tree, one exponential mechanism each, and the pairs each was chosen among."""
         scores = candidates.scores(found)
         component = {name: i for i, name in enumerate(found.domain.sizes)}
+        for pair in self.fixed:
+            component = _joined(component, pair)
         chosen = []
-        for _ in range(self.n_pairs):
+        for _ in range(self.n_pairs - len(self.fixed)):
             open_pairs = tuple(pair for pair in scores if component[pair[0]] != component[pair[1]])
             pick = open_pairs[privacy.measure(self.selection, np.array([scores[pair] for pair in open_pairs]))]
             chosen.append((pick, open_pairs))
-            kept, lost = component[pick[0]], component[pick[1]]
-            component = {name: kept if c == lost else c for name, c in component.items()}
+            component = _joined(component, pick)
         return chosen
 
     def _scored(
@@ -187,6 +206,12 @@ class MSTPlan:
             near = neighbourhoods(said, {pair: candidates.predicted[pair] for pair in open_pairs}, measured)
             nearest |= {p: n for p, n in near.items() if p not in nearest or n.radius < nearest[p].radius}
         return nearest
+
+
+def _joined(component: Mapping[str, int], pair: Clique) -> dict[str, int]:
+    """Components of a forest with one more edge."""
+    kept, lost = component[pair[0]], component[pair[1]]
+    return {name: kept if c == lost else c for name, c in component.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

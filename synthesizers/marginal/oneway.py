@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from privacy.columns import Floats
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
 from privacy.schema import Schema
@@ -18,6 +19,7 @@ from synthesizers.domains import DomainPlan, Domains
 from synthesizers.marginal.domain import Clique, Domain
 from synthesizers.marginal.error_bounds import Neighbourhood, Uncertainty
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+from synthesizers.marginal.structure import signatures, structural_zeros
 
 MIN_BINS, MAX_BINS = 8, 128
 ROWS_WHERE_UNKNOWN = 10_000
@@ -37,6 +39,7 @@ class OneWays:
         fine: the same over codes, as they were bought.
         count: the number of rows as a marginal on no attribute, if it was bought; else empty.
         expected_error: expected total variation distance of every one-way marginal over its own codes.
+        zeros: log potentials of what the rules forbid.
         cells: private cell codes of the training rows.
     """
 
@@ -48,6 +51,7 @@ class OneWays:
     fine: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
     count: tuple[LinearMeasurement, ...]
+    zeros: Mapping[Clique, Floats]
     cells: Mapping[str, npt.NDArray[np.integer]]
 
     def uncertainty(
@@ -110,7 +114,8 @@ class OneWayPlan:
             name = attribute.column.name
             codes = attribute.encode(train.conformed(attribute.column))
             measured.append(measure_marginal(fine, {name: codes}, (name,), self.mechanism, privacy))
-            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells)
+            apart = signatures(bought.schema, attribute)
+            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells, apart)
             cells[name] = joined.cell_of.astype(np.min_scalar_type(joined.n_cells))[codes]
             merged[name] = joined
         return OneWays(
@@ -122,6 +127,7 @@ class OneWayPlan:
             fine=tuple(measured),
             expected_error={m.clique: m.expected_error for m in measured},
             count=_count(bought),
+            zeros=structural_zeros(bought.schema, attributes, merged),
             cells=cells,
         )
 
