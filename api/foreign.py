@@ -91,6 +91,8 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
         decision=decision,
         synthetic=synthetic.conform(shown),
         expected_error={},
+        bounds={},
+        confidence=1.0,
         certificate=None,
         reproducibility={"version of tablegate": version("tablegate"), "seed of the audits": str(asked.seed)},
     )

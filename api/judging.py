@@ -33,6 +33,7 @@ from privacy.schema import Schema
 from privacy.statement import PrivacyStatement
 from privacy.table import Table
 from synthesizers.conditioning import Weights, thinned
+from synthesizers.marginal.error_bounds import CONFIDENCE
 from synthesizers.protocol import Model
 from synthesizers.registry import sources_of
 
@@ -105,6 +106,9 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
         decision=decision,
         synthetic=candidate.synthetic,
         expected_error=candidate.model.expected_error,
+        # A reweighted table has other marginals than the rows it was learnt from, by intention.
+        bounds={} if candidate.reweighted else candidate.model.error_bounds(candidate.synthetic),
+        confidence=CONFIDENCE,
         certificate=certificate,
         reproducibility=_reproducibility(candidate, digest),
         reweighted=candidate.reweighted,

@@ -1,10 +1,12 @@
 """Buying what the schema leaves to be measured: bounds, category lists and the row count.
 
 Bounds come from a histogram over public bins that cover every number (quarter octaves, or years for dates): the first
-and last bin whose noisy count is significant. The histogram is kept, since it costs nothing more to let it shape the
-bins too. Category lists come from a thresholded histogram over distinct units; a level nobody else has appears with
-probability at most delta_c, and that delta is a line of the price. What one unit can change: one count a row, so k in
-L2 for histograms of a unit with k rows and sqrt(k) where distinct units are counted.
+and last bin whose noisy count is significant, or for a heavy tail the bins beyond which a declared share lies. The
+histogram is kept, since it costs nothing more to let it shape the bins too. Bins that follow the values more closely
+are bought on request (`synthesizers.bins`). Category lists come from a thresholded histogram over distinct units; a
+level nobody else has appears with probability at most delta_c, and that delta is a line of the price. What one unit
+can change: one count a row, so k in L2 for histograms of a unit with k rows and sqrt(k) where distinct units are
+counted.
 
 Source: Korolova et al. 2009 and Wilkins et al. 2024 (thresholded histograms); decision on units in `privacy.unit`.
 """
@@ -18,13 +20,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from scipy.stats import norm
 
-from privacy.columns import SECONDS_PER_DAY, Column, Floats, LevelColumn, NumberColumn, NumberKind
+from privacy.columns import SECONDS_PER_DAY, Bins, Column, Floats, LevelColumn, NumberColumn, NumberKind
 from privacy.cost import Discovery, PrivacyCost, once
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
 from privacy.schema import Schema
 from privacy.statement import Line
 from privacy.table import Table
+from synthesizers.bins import SENSITIVITY, CountTree, tree_counts
 
 FALSE_BIN = 0.01
 """Probability that noise alone makes an empty bin look occupied, over all bins of a histogram together."""
@@ -56,12 +59,14 @@ class Domains:
     Attributes:
         schema: the resolved schema.
         histograms: what bounds were read off, by column.
+        trees: what bins are read off, by column.
         n_rows: noisy number of rows, if it was asked for.
         n_rows_variance: variance of its noise.
     """
 
     schema: Schema
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    trees: Mapping[str, CountTree] = field(default_factory=dict)
     n_rows: float | None = None
     n_rows_variance: float = 0.0
 
@@ -93,6 +98,11 @@ class DomainPlan:
         return tuple(c for c in self.schema.columns if isinstance(c, LevelColumn) and c.name in wanted)
 
     @property
+    def binned(self) -> tuple[NumberColumn, ...]:
+        """Columns whose bins are bought."""
+        return tuple(c for c in self.schema.columns if isinstance(c, NumberColumn) and c.bins is not Bins.UNIFORM)
+
+    @property
     def list_delta(self) -> float:
         """Failure probability of one discovered list."""
         return DELTA_SHARE * self.delta / max(1, len(self.lists))
@@ -104,6 +114,7 @@ class DomainPlan:
         lists = one * len(self.lists) + once(Discovery(self.list_delta)) * len(self.lists)
         priced = (
             ("bounds of " + _names(self.bounds), one * len(self.bounds), len(self.bounds)),
+            ("bins of " + _names(self.binned), one * len(self.binned), len(self.binned)),
             ("category lists of " + _names(self.lists), lists, len(self.lists)),
             ("number of rows", one, int(self.schema.n_public.measured)),
         )
@@ -120,6 +131,14 @@ class DomainPlan:
             noisy = privacy.measure(self._mechanism(k), counts).astype(np.float64)
             histograms[number.name] = Histogram(edges, noisy, self._mechanism(k).stddev)
             bought[number.name] = _bounded(number, histograms[number.name])
+        trees = {}
+        for asked in self.binned:
+            number = self._bound(asked, bought)
+            mechanism = self._mechanism(k * SENSITIVITY)
+            counts = tree_counts(number, train.numbers(number.name))
+            trees[number.name] = CountTree(
+                number, privacy.measure(mechanism, counts).astype(np.float64), mechanism.stddev
+            )
         for level in self.lists:
             bought[level.name] = self._discover(level, train, privacy)
         n_rows = None
@@ -129,9 +148,18 @@ class DomainPlan:
         return Domains(
             schema=self.schema.with_columns(bought),
             histograms=histograms,
+            trees=trees,
             n_rows=n_rows,
             n_rows_variance=self._mechanism(k).stddev ** 2,
         )
+
+    @staticmethod
+    def _bound(column: NumberColumn, bought: Mapping[str, Column]) -> NumberColumn:
+        """A column with its bounds, which may have been bought just now."""
+        found = bought.get(column.name, column)
+        if not isinstance(found, NumberColumn):
+            raise TypeError(f"'{column.name}' is not a number")
+        return found
 
     def _mechanism(self, l2_sensitivity: float) -> GaussianMechanism:
         return GaussianMechanism(l2_sensitivity=l2_sensitivity, stddev=self.noise_multiplier * l2_sensitivity)
@@ -189,11 +217,20 @@ def _inside(values: Floats, edges: Floats) -> Floats:
 
 
 def _bounded(column: NumberColumn, histogram: Histogram) -> NumberColumn:
-    """The column with its unknown bounds at the outermost significant bins."""
+    """The column with its unknown bounds at the outermost significant bins.
+
+    Of a column with a tail they move inwards, as long as the bins that are left out hold no more than its share of what
+    was counted in significant bins.
+    """
     threshold = histogram.stddev * norm.isf(FALSE_BIN / len(histogram.counts))
     significant = np.flatnonzero(histogram.counts > threshold)
     if len(significant) == 0:
         significant = np.array([int(np.argmax(histogram.counts))])
+    mass = histogram.counts[significant]
+    most = column.tail * mass.sum()
+    from_below = int(np.searchsorted(np.cumsum(mass), most, side="right")) if column.minimum is None else 0
+    from_above = int(np.searchsorted(np.cumsum(mass[::-1]), most, side="right")) if column.maximum is None else 0
+    significant = significant[from_below : len(significant) - from_above]
     # The upper edge of a bin belongs to the next one, so a whole number below it is the largest the bin holds.
     step = 1.0 if column.is_discrete else 0.0
     low, high = histogram.edges[significant[0]], histogram.edges[significant[-1] + 1] - step

@@ -80,4 +80,5 @@ class IndependentPlan:
             merged=found.merged,
             random_field=estimate(found.domain, (*found.count, *found.measurements)),
             expected_error=found.expected_error,
+            uncertainty=found.uncertainty(),
         )

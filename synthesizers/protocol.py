@@ -91,6 +91,14 @@ class Model(Protocol):
         """Expected total variation distance of every measured marginal, from its noise alone: public and free."""
         ...
 
+    def error_bounds(self, synthetic: Table) -> Mapping[tuple[str, ...], float | None]:
+        """Bounds on the total variation distance of every column and pair of a plain draw from the training rows'.
+
+        They hold all together with the probability `error_bounds.CONFIDENCE`; None says that nothing is known. From
+        what was bought and the rows drawn: public and free.
+        """
+        ...
+
     def sample(self, n: int, rng: Generator) -> Table:
         """Draw n rows, coded by `schema`."""
         ...

@@ -53,7 +53,7 @@ GUARANTEE = ("columns", "conditions", "constraints", "cost", "enclosure", "filte
 def sources_of(name: str) -> tuple[Path, ...]:
     """The sources a certificate of the named synthesizer vouches for."""
     guarantee = [ROOT / "privacy" / f"{module}.py" for module in GUARANTEE]
-    shared = [ROOT / "synthesizers" / f"{module}.py" for module in ("structured", "domains", "discretize")]
+    shared = [ROOT / "synthesizers" / f"{module}.py" for module in ("structured", "domains", "bins", "discretize")]
     synthesizer(name)
     own = next(Path(inspect.getfile(type(generator))) for generator in GENERATORS if generator.name == name)
     methods = {Path(inspect.getfile(type(generator))) for generator in GENERATORS}

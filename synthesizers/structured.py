@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from numpy.random import Generator
 
 from privacy.conditions import Condition
-from privacy.constraints import Constraints
+from privacy.constraints import Constraints, Copy
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.schema import Budget, Schema
@@ -101,6 +102,17 @@ class StructuredModel:
     def expected_error(self) -> Mapping[tuple[str, ...], float]:
         """That of the modelled columns."""
         return self.inner.expected_error
+
+    def error_bounds(self, synthetic: Table) -> Mapping[tuple[str, ...], float | None]:
+        """Those of the modelled columns. A copy has the bounds of what it repeats; of other derived columns none."""
+        inner = self.inner.error_bounds(synthetic)
+        origin = {rule.column: rule.source for rule in self.constraints.derived if isinstance(rule, Copy)}
+        names = self.schema.names
+        bounds: dict[tuple[str, ...], float | None] = {}
+        for clique in (*((name,) for name in names), *combinations(names, 2)):
+            modelled = {origin.get(name, name) for name in clique}
+            bounds[clique] = inner.get(tuple(name for name in names if name in modelled))
+        return bounds
 
     def sample(self, n: int, rng: Generator) -> Table:
         """Draw n rows, each of which keeps every rule."""

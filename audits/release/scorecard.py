@@ -19,7 +19,7 @@ import rfc8785
 
 from audits.finding import Audience, Outcome
 from audits.release.certificate import Certificate
-from audits.release.facts import expected_errors, table_facts
+from audits.release.facts import error_bounds, expected_errors, table_facts
 from audits.release.gate import CLAIM, Decision, Verdict
 from audits.release.policy import Policy
 from audits.release.wire import decision_to_json, finding_to_json, outcomes_to_json, rule_to_json
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "tablegate-scorecard/1"
 RANK = {Audience.PUBLIC: 0, Audience.RECIPIENT: 1, Audience.INTERNAL: 2}
-RELEASED_SECTIONS = ("synthetic", "expected_error")
+RELEASED_SECTIONS = ("synthetic", "expected_error", "error_bounds")
 """Post-processing of the model, shown with the table and withheld with it."""
 
 NOT_TESTED = (
@@ -78,6 +78,8 @@ def build(
     decision: Decision,
     synthetic: Table,
     expected_error: Mapping[tuple[str, ...], float],
+    bounds: Mapping[tuple[str, ...], float | None],
+    confidence: float,
     certificate: Certificate | None,
     reproducibility: Mapping[str, str],
     reweighted: Sequence[str] = (),
@@ -93,7 +95,10 @@ def build(
         outcomes: what became of every audit.
         decision: the verdict on them.
         synthetic: the table the release is about.
-        expected_error: error bound of measured marginals from their noise alone, total variation, by clique.
+        expected_error: expected error of measured marginals from their noise alone, total variation, by clique.
+        bounds: bound on the total variation distance of every column and pair from the training rows', None where there
+            is none; empty for a table that was reweighted, or that comes without a model.
+        confidence: probability that all of them hold.
         certificate: the generator's empirical certificate, if there is one.
         reproducibility: versions, digests and the seed of streams that protect nobody, as texts.
         reweighted: how the rows differ from a plain draw, in words; empty where they do not.
@@ -136,6 +141,7 @@ def build(
         "decision": _tag(Audience.INTERNAL, **decision_to_json(decision)),
         "synthetic": _tag(shown, **table_facts(synthetic)),
         "expected_error": _tag(shown, **expected_errors(expected_error)),
+        "error_bounds": _tag(shown, **error_bounds(bounds, confidence)),
         "standards": [{"standard": s, "asks": a, "answered": w} for s, a, w in STANDARDS],
         "reproducibility": _tag(Audience.PUBLIC, **{key: str(reproducibility[key]) for key in sorted(reproducibility)}),
     }

@@ -28,17 +28,19 @@ from privacy.calibration import calibrate
 from privacy.columns import Codes, Floats
 from privacy.cost import PrivacyCost, ZeroConcentrated, once
 from privacy.filter import PrivacyFilter
-from privacy.mechanisms import ExponentialMechanism, GaussianMechanism
+from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.domain import Clique, Domain, marginal
+from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import MarkovRandomField, estimate
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
 from synthesizers.marginal.sampling import sample_codes
+from synthesizers.marginal.structure import mapped_pairs
 from synthesizers.marginal.triangulation import n_cells
 from synthesizers.protocol import Estimate, Progress
 from synthesizers.size import estimate_rounds
@@ -161,20 +163,22 @@ class AIMPlan:
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
         measurements = [*found.count, *found.measurements]
-        model = estimate(found.domain, measurements)
+        model = estimate(found.domain, measurements, zeros=found.zeros)
         weights = workload(found, self.method.target_weight, self.method.triple_columns)
+        scored: dict[Clique, Neighbourhood] = {}
         if self.rho:
             progress("choosing and measuring marginals, round by round")
-            model = self._rounds(found, weights, measurements, model, privacy, rng)
+            model = self._rounds(found, weights, measurements, scored, model, privacy, rng)
         progress("fitting the model")
-        model = estimate(found.domain, measurements, start=model.potentials)
-        bought = {m.clique: m.expected_error for m in measurements if len(m.clique) > 1}
+        model = estimate(found.domain, measurements, start=model.potentials, zeros=found.zeros)
+        pairs = [m for m in measurements if len(m.clique) > 1]
         return MarginalModel(
             schema=found.schema,
             attributes=found.attributes,
             merged=found.merged,
             random_field=model,
-            expected_error={**found.expected_error, **bought},
+            expected_error={**found.expected_error, **{m.clique: m.expected_error for m in pairs}},
+            uncertainty=found.uncertainty(pairs, self.n_rounds, scored),
         )
 
     def _rounds(
@@ -182,30 +186,42 @@ class AIMPlan:
         found: OneWays,
         weights: Mapping[Clique, int],
         measurements: list[LinearMeasurement],
+        scored: dict[Clique, Neighbourhood],
         model: MarkovRandomField,
         privacy: PrivacyFilter,
         rng: Generator,
     ) -> MarkovRandomField:
-        """Append rounds to `measurements` until rho is used up; the model of all of them."""
-        truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
+        """Append rounds to `measurements`, what they say of pairs to `scored`, until rho is used up; their model."""
         left, part = self.rho, self.rho / self.n_rounds
+        for pair in mapped_pairs(found.schema)[: self.n_rounds - 1]:  # asked for by the schema: nothing to select
+            measurements.append(measure_marginal(found.domain, found.cells, pair, self._gaussian(part), privacy))
+            left -= part
+        model = estimate(found.domain, measurements, model.potentials, zeros=found.zeros)
+        truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
         while left > 0:
             part = left if left < 2 * part else part
             selection, measurement = self._mechanisms(part, max(weights.values()))
             drawn = sample_codes(model, self._scored_rows(model.total), rng)
             used = 1 - (left - part) / self.rho
-            open_cliques = self._candidates(found.domain, weights, model, measurements, used, rng)
+            open_cliques = self._candidates(found, weights, model, measurements, used, rng)
             scores = np.empty(len(open_cliques), dtype=np.int64)
+            centres: dict[Clique, Integers] = {}
+            penalties: dict[Clique, int] = {}
             for i, clique in enumerate(open_cliques):
-                predicted = predicted_counts(found.domain, drawn, clique, model.total)
-                distance = int(np.abs(truth[clique] - np.rint(predicted).astype(np.int64)).sum())
-                scores[i] = weights[clique] * (distance - round(L1_OF_NOISE * measurement.stddev * predicted.size))
+                predicted = np.rint(predicted_counts(found.domain, drawn, clique, model.total)).astype(np.int64)
+                penalties[clique] = round(L1_OF_NOISE * measurement.stddev * predicted.size)
+                scores[i] = weights[clique] * (int(np.abs(truth[clique] - predicted).sum()) - penalties[clique])
+                centres |= {clique: predicted} if len(clique) == 2 else {}
             clique = open_cliques[privacy.measure(selection, scores)]
             measurements.append(measure_marginal(found.domain, found.cells, clique, measurement, privacy))
             left = 0.0 if part == left else left - part
             before = predicted_counts(found.domain, drawn, clique, model.total)
+            centres[clique] = np.rint(before).astype(np.int64)
+            said = Selection(selection, len(open_cliques), weights, penalties, FAILURE / self.n_rounds)
+            near = neighbourhoods(said, centres, measurements[-1])
+            scored |= {pair: near[pair] for pair in near if len(pair) == 2}
             start = {clique: first_potential(measurements[-1], before), **model.potentials}
-            model = estimate(found.domain, measurements, start=start, max_steps=self.method.round_steps)
+            model = estimate(found.domain, measurements, start, self.method.round_steps, found.zeros)
             moved = float(np.abs(model.project(clique) - before).sum())
             if moved <= L1_OF_NOISE * measurement.stddev * before.size:
                 part = GROWTH * part
@@ -215,15 +231,17 @@ class AIMPlan:
         """Selection and measurement that cost rho together: epsilon^2 / 8 and 1 / (2 noise_multiplier^2)."""
         k = self.one_ways.domains.schema.unit.max_rows
         epsilon = math.sqrt(8 * SELECTION_SHARE * rho)
-        multiplier = math.sqrt(1 / (2 * (1 - SELECTION_SHARE) * rho))
-        return (
-            ExponentialMechanism(sensitivity=k * weight, epsilon=epsilon),
-            GaussianMechanism(l2_sensitivity=k, stddev=multiplier * k),
+        return ExponentialMechanism(sensitivity=k * weight, epsilon=epsilon), self._gaussian(
+            (1 - SELECTION_SHARE) * rho
         )
+
+    def _gaussian(self, rho: float) -> GaussianMechanism:
+        k = self.one_ways.domains.schema.unit.max_rows
+        return GaussianMechanism(l2_sensitivity=k, stddev=k / math.sqrt(2 * rho))
 
     def _candidates(
         self,
-        domain: Domain,
+        found: OneWays,
         weights: Mapping[Clique, int],
         model: MarkovRandomField,
         measurements: list[LinearMeasurement],
@@ -231,16 +249,16 @@ class AIMPlan:
         rng: Generator,
     ) -> list[Clique]:
         """Cliques whose measurement keeps the junction tree within its share of cells; those inside it always do."""
-        offered = list(weights)
+        domain, offered = found.domain, list(weights)
         if len(offered) > self.method.max_candidates:
             offered = [offered[i] for i in rng.choice(len(offered), self.method.max_candidates, replace=False)]
-        measured = {m.clique for m in measurements if len(m.clique) > 1}
+        held = {*found.zeros, *(m.clique for m in measurements if len(m.clique) > 1)}
         limit = max(used, 0.25) * self.method.model_bytes / CELL_BYTES
         fitting = [
             clique
             for clique in offered
             if any(set(clique) <= set(home) for home in model.tree.cliques)
-            or (domain.n_cells(clique) <= limit and n_cells(domain, [*measured, clique]) <= limit)
+            or (domain.n_cells(clique) <= limit and n_cells(domain, [*held, clique]) <= limit)
         ]
         # A pair the tree holds is never refused, and before the first round every pair is small enough.
         return fitting or [min(weights, key=domain.n_cells)]

@@ -13,6 +13,8 @@ from privacy.schema import Schema
 from privacy.table import Table
 from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells
 from synthesizers.marginal.conditioning import weighted
+from synthesizers.marginal.domain import Clique
+from synthesizers.marginal.error_bounds import Uncertainty, error_bounds
 from synthesizers.marginal.estimation import MarkovRandomField
 from synthesizers.marginal.sampling import sample_codes
 
@@ -27,6 +29,7 @@ class MarginalModel:
         merged: cells of every attribute.
         random_field: the fitted distribution.
         expected_error: expected total variation distance of every measured marginal, by its noise alone.
+        uncertainty: what error bounds of its rows follow from.
     """
 
     schema: Schema
@@ -34,6 +37,7 @@ class MarginalModel:
     merged: Mapping[str, Merged]
     random_field: MarkovRandomField
     expected_error: Mapping[tuple[str, ...], float]
+    uncertainty: Uncertainty
 
     @property
     def n_rows_estimate(self) -> float:
@@ -45,6 +49,10 @@ class MarginalModel:
         cells = sample_codes(self.random_field, n, rng)
         codes = {name: self.merged[name].expand(cells[name], rng) for name in cells}
         return decode_table(self.schema, self.attributes, codes, rng)
+
+    def error_bounds(self, synthetic: Table) -> Mapping[Clique, float | None]:
+        """Of every column and pair of a plain draw."""
+        return error_bounds(self.uncertainty, self.attributes, self.merged, synthetic)
 
     def narrowed(self, conditions: tuple[Condition, ...]) -> MarginalModel | None:
         """The model given that every condition's column holds a code that can meet it; None where none can."""

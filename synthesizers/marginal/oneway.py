@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from privacy.columns import Floats
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
 from privacy.schema import Schema
@@ -15,8 +16,10 @@ from privacy.statement import Line
 from privacy.table import Table
 from synthesizers.discretize import Attribute, Merged, attributes_of, merge
 from synthesizers.domains import DomainPlan, Domains
-from synthesizers.marginal.domain import Domain
+from synthesizers.marginal.domain import Clique, Domain
+from synthesizers.marginal.error_bounds import Neighbourhood, Uncertainty
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+from synthesizers.marginal.structure import signatures, structural_zeros
 
 MIN_BINS, MAX_BINS = 8, 128
 ROWS_WHERE_UNKNOWN = 10_000
@@ -33,8 +36,10 @@ class OneWays:
         merged: cells of every attribute, by name.
         domain: number of cells of every attribute.
         measurements: one-way marginals over cells.
+        fine: the same over codes, as they were bought.
         count: the number of rows as a marginal on no attribute, if it was bought; else empty.
         expected_error: expected total variation distance of every one-way marginal over its own codes.
+        zeros: log potentials of what the rules forbid.
         cells: private cell codes of the training rows.
     """
 
@@ -43,9 +48,26 @@ class OneWays:
     merged: Mapping[str, Merged]
     domain: Domain
     measurements: tuple[LinearMeasurement, ...]
+    fine: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
     count: tuple[LinearMeasurement, ...]
+    zeros: Mapping[Clique, Floats]
     cells: Mapping[str, npt.NDArray[np.integer]]
+
+    def uncertainty(
+        self,
+        measured: Sequence[LinearMeasurement] = (),
+        max_measured: int = 0,
+        scored: Mapping[Clique, Neighbourhood] | None = None,
+    ) -> Uncertainty:
+        """What error bounds follow from, with what was bought of larger marginals."""
+        return Uncertainty(
+            count=self.count,
+            columns=self.fine,
+            measured=tuple(measured),
+            max_measured=max_measured,
+            scored=scored or {},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +105,7 @@ class OneWayPlan:
     def measure(self, train: Table, privacy: PrivacyFilter) -> OneWays:
         """Buy domains and marginals, merge codes into cells."""
         bought = self.domains.buy(train, privacy)
-        attributes = attributes_of(bought.schema, bought.histograms, self.n_bins)
+        attributes = attributes_of(bought, self.n_bins)
         fine = Domain({a.column.name: a.size for a in attributes})
         measured: list[LinearMeasurement] = []
         merged: dict[str, Merged] = {}
@@ -92,7 +114,8 @@ class OneWayPlan:
             name = attribute.column.name
             codes = attribute.encode(train.conformed(attribute.column))
             measured.append(measure_marginal(fine, {name: codes}, (name,), self.mechanism, privacy))
-            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells)
+            apart = signatures(bought.schema, attribute)
+            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells, apart)
             cells[name] = joined.cell_of.astype(np.min_scalar_type(joined.n_cells))[codes]
             merged[name] = joined
         return OneWays(
@@ -101,8 +124,10 @@ class OneWayPlan:
             merged=merged,
             domain=Domain({name: m.n_cells for name, m in merged.items()}),
             measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
+            fine=tuple(measured),
             expected_error={m.clique: m.expected_error for m in measured},
             count=_count(bought),
+            zeros=structural_zeros(bought.schema, attributes, merged),
             cells=cells,
         )
 

@@ -21,6 +21,7 @@ from synthesizers.domains import DomainPlan
 from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
+from synthesizers.marginal.structure import mapped_pairs
 
 DOMAIN_SHARE = 0.5
 """Share of each domain purchase, relative to that of one one-way marginal."""
@@ -131,13 +132,17 @@ def trusted(noise: float) -> float:
 def pairs_of(schema: Schema, max_pairs: int) -> tuple[Clique, ...]:
     """The pairs to measure, from public facts: those of the schema's workload, or all, or as many as are allowed.
 
-    Of too many, pairs with the target come first, then neighbours in the schema, then columns two apart, and so on.
+    Of too many, pairs that a map is to be read off come first, then pairs with the target, then neighbours in the
+    schema, then columns two apart, and so on.
     """
-    names = schema.names
+    names, mapped = schema.names, mapped_pairs(schema)
     if schema.workload is not None:
-        within = {pair for clique in schema.workload for pair in combinations(clique, 2)}
+        within = {*mapped, *(pair for clique in schema.workload for pair in combinations(clique, 2))}
         return tuple(pair for pair in combinations(names, 2) if pair in within)
     target = schema.target.name if schema.target else None
     place = {name: i for i, name in enumerate(names)}
-    ordered = sorted(combinations(names, 2), key=lambda pair: (target not in pair, place[pair[1]] - place[pair[0]]))
+    ordered = sorted(
+        combinations(names, 2),
+        key=lambda pair: (pair not in mapped, target not in pair, place[pair[1]] - place[pair[0]]),
+    )
     return tuple(ordered[:max_pairs])
