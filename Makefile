@@ -6,13 +6,19 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench frontier ablation certify gate oracles clean
+.PHONY: demo test test-integrations check format bench growth frontier ablation certify gate oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
 
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --cov -n 2 --dist worksteal
+
+# Dask and Ray are large and stay out of the development environment.
+test-integrations:
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
+	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -26,6 +32,9 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m bench.run
+
+growth: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.growth
 
 frontier: $(READY)
 	$(BIN)/python -m bench.frontier
@@ -46,7 +55,7 @@ oracles:
 	.venv-oracles/bin/python tests/oracles/fit_by_mbi.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -55,6 +55,14 @@ Balance = Annotated[
     list[str] | None, typer.Option(help="A column whose levels get equal shares; repeated: every combination.")
 ]
 Given = Annotated[Path | None, typer.Option(help="YAML or JSON list of groups, each with its `share`.")]
+Executor = Annotated[
+    str,
+    typer.Option(envvar="TABLEGATE_EXECUTOR", help="inline, process, dask or ray: where a long table is counted."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(envvar="TABLEGATE_MEMORY", min=0.1, help="GB the run may need; by default what the machine has."),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -139,6 +147,8 @@ def release(
     balance: Balance = None,
     given: Given = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda: for neural synthesizers.")] = "auto",
+    executor: Executor = "inline",
+    memory: Memory = None,
     ledger: LedgerFile = None,
     seed: Seed = None,
     request: Annotated[str, typer.Option(help="Id of this request; a repeat resumes an unopened charge.")] = "",
@@ -159,6 +169,8 @@ def release(
         seed=fresh_seed() if seed is None else seed,
         request=request,
         device=device,
+        executor=executor,
+        memory=None if memory is None else round(memory * 1e9),
         where=tuple(where or ()),
         balance=tuple(balance or ()),
         given=given,

@@ -18,6 +18,7 @@ from api.coins import Coins, file_digest
 from api.home import Home
 from api.judging import Candidate, Release, judge
 from api.recipe import check_rows, check_seed, check_target
+from api.splitting import split
 from api.steps import Steps
 from api.streams import Streams
 from audits.assignment import design_for
@@ -29,10 +30,10 @@ from audits.release.staging import internal_half
 from audits.release.verify import signed_predicate, verify
 from privacy.cost import PrivacyCost
 from privacy.errors import TableError
+from privacy.rows import Inline
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
 from privacy.statement import Line, PrivacyStatement, claim_of_json
-from privacy.table import read_table
 from synthesizers.artefact import load
 from synthesizers.conditioning import draw, weigh
 
@@ -94,7 +95,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
         )
     home.ledger.record(charge, "attempt", {"further_rows_of": _digest(bundle)})
     design = design_for(schema.n_public.value)
-    parts = Coins(bytes.fromhex(written["key"])).parts(read_table(table, schema), design)
+    parts = split(table, schema, design, Coins(bytes.fromhex(written["key"])), Inline()).parts
     candidate = Candidate(
         synthetic=synthetic,
         model=model,

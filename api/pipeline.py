@@ -10,6 +10,7 @@ from api.coins import fresh_coins
 from api.home import Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import Order, Recipe, place
+from api.splitting import split
 from api.steps import Steps
 from api.streams import Streams
 from audits.release.bundle import COINS, MODEL
@@ -18,7 +19,6 @@ from privacy.filter import PrivacyFilter
 from privacy.ledger import AlreadyOpenedError, Charge
 from privacy.noise import NoiseSource, system_noise
 from privacy.statement import PrivacyStatement
-from privacy.table import read_table
 from synthesizers.artefact import save
 from synthesizers.conditioning import draw, weigh
 
@@ -39,10 +39,9 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
 
     steps("reading the table")
     coins = fresh_coins(privacy.noise)
-    table = read_table(recipe.table, order.schema)
-    parts = coins.parts(table, order.design)
+    halves = split(recipe.table, order.schema, order.design, coins, order.executor)
 
-    model = order.plan.fit(parts.train, privacy, streams["fit"], steps)
+    model = order.plan.fit(halves.train, privacy, streams["fit"], steps)
     steps("sampling")
     weights = weigh(model, order.target, streams["weights"])
     synthetic = draw(model, weights, order.rows(model.n_rows_estimate, weights.mass), streams["sample"])
@@ -56,7 +55,7 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
         model=model,
         weights=weights,
         reweighted=order.target.words,
-        parts=parts,
+        parts=halves.parts,
         design=order.design,
         schema=order.schema,
         statement=state(order, home, charge, privacy),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from api.asked_rows import target_of
+from api.executors import executor_of
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
 from audits.release.bundle import check_out
@@ -15,13 +16,18 @@ from audits.release.policy import Effect, Policy, load_policy
 from privacy.calibration import check_budget
 from privacy.errors import RequestError
 from privacy.files import check_file
+from privacy.rows import Executor
 from privacy.schema import Budget, Schema
 from privacy.schema_file import load_schema
 from synthesizers.conditioning import Target
-from synthesizers.protocol import Plan, Synthesizer
+from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN
+from synthesizers.protocol import Estimate, Plan, Synthesizer
 from synthesizers.registry import synthesizer
 
 MAX_ROWS = 50_000_000
+SYNTHETIC_BYTES_A_ROW, SYNTHETIC_BYTES_A_CELL = 200, 40
+"""Of a synthetic row: codes and numbers, and each cell as text while its file is written."""
+
 MAX_NAME_BYTES = 200
 """Longest name of a bundle: its halves, and the hidden folder they are written in, have longer ones."""
 
@@ -45,6 +51,8 @@ class Recipe:
         request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
             was never opened.
         device: "auto", "cpu" or "cuda".
+        executor: where the rows of a long table are counted: a name of `api.executors`.
+        memory: bytes the run may be expected to need at most; None for what the machine has.
         held: whether people must let the table out even where every check passed.
     """
 
@@ -59,6 +67,8 @@ class Recipe:
     seed: int
     request: str
     device: str = "auto"
+    executor: str = "inline"
+    memory: int | None = None
     where: tuple[str, ...] = ()
     balance: tuple[str, ...] = ()
     given: Path | None = None
@@ -78,6 +88,7 @@ class Order:
     plan: Plan
     design: Design
     target: Target
+    executor: Executor
 
     @property
     def request(self) -> str:
@@ -130,6 +141,8 @@ def order_of(recipe: Recipe) -> Order:
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
     check_seed(recipe.seed)
+    plan = chosen.plan(schema, budget)
+    check_memory(plan.estimate, recipe.rows or schema.n_public.value or ROWS_WHERE_UNKNOWN, schema, recipe.memory)
     return Order(
         recipe=recipe,
         schema=schema,
@@ -137,9 +150,10 @@ def order_of(recipe: Recipe) -> Order:
         budget=budget,
         policy=policy,
         synthesizer=chosen,
-        plan=chosen.plan(schema, budget),
+        plan=plan,
         design=design_for(schema.n_public.value),
         target=target,
+        executor=executor_of(recipe.executor),
     )
 
 
@@ -171,6 +185,27 @@ def check_seed(seed: int) -> None:
             "The seed is negative.",
             why="The streams of sampling and audits start from a number of 0 or more.",
             fix="Leave it out, or give such a number.",
+        )
+
+
+def check_memory(estimate: Estimate, rows: int, schema: Schema, most: int | None) -> None:
+    """Refuse a run that is not expected to fit into memory. Raises RequestError.
+
+    Args:
+        estimate: of the fit.
+        rows: synthetic rows, which are held while they are audited and written.
+        schema: what they are coded by.
+        most: bytes it may need; None for what the machine has.
+    """
+    most = most or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    drawn = rows * (SYNTHETIC_BYTES_A_ROW + SYNTHETIC_BYTES_A_CELL * len(schema.columns))
+    needed = estimate.memory_bytes + drawn
+    if needed > most:
+        fitted = f"{estimate.memory_bytes / 1e9:.1f} GB to fit and {drawn / 1e9:.1f} GB for {rows:,} synthetic rows"
+        raise RequestError(
+            f"The run is expected to need {fitted}; {most / 1e9:.1f} GB are allowed.",
+            why="It would be charged for, and ended by the system before it is done.",
+            fix="Ask for fewer --rows, choose another synthesizer (`mst` needs least), or allow more with --memory.",
         )
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy.stats import norm
@@ -24,9 +25,10 @@ from privacy.columns import SECONDS_PER_DAY, Bins, Column, Floats, LevelColumn, 
 from privacy.cost import Discovery, PrivacyCost, once
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Schema
 from privacy.statement import Line
-from privacy.table import Table
+from privacy.table import Counts, Table
 from synthesizers.bins import SENSITIVITY, CountTree, tree_counts
 
 FALSE_BIN = 0.01
@@ -120,31 +122,34 @@ class DomainPlan:
         )
         return tuple(Line(purpose=purpose, cost=cost) for purpose, cost, n in priced if n)
 
-    def buy(self, train: Table, privacy: PrivacyFilter) -> Domains:
-        """Buy everything, in schema order."""
+    def buy(self, train: Rows, privacy: PrivacyFilter) -> Domains:
+        """Buy everything, in schema order; counted in one pass, and in a second one where bins follow bounds."""
+        if not self.lines:
+            return Domains(schema=self.schema)
         k = self.schema.unit.max_rows
+        exact = train.total(DomainCounts(self.bounds, self.lists if self.schema.unit.field is None else ()))
         bought: dict[str, Column] = {}
         histograms = {}
         for number in self.bounds:
-            edges = public_edges(number)
-            counts = np.histogram(_inside(train.numbers(number.name), edges), edges)[0].astype(np.int64)
-            noisy = privacy.measure(self._mechanism(k), counts).astype(np.float64)
-            histograms[number.name] = Histogram(edges, noisy, self._mechanism(k).stddev)
+            noisy = privacy.measure(self._mechanism(k), exact[number.name,]).astype(np.float64)
+            histograms[number.name] = Histogram(public_edges(number), noisy, self._mechanism(k).stddev)
             bought[number.name] = _bounded(number, histograms[number.name])
         trees = {}
-        for asked in self.binned:
-            number = self._bound(asked, bought)
+        binned = tuple(self._bound(asked, bought) for asked in self.binned)
+        leaves = train.total(TreeCounts(binned)) if binned else {}
+        for number in binned:
             mechanism = self._mechanism(k * SENSITIVITY)
-            counts = tree_counts(number, train.numbers(number.name))
-            trees[number.name] = CountTree(
-                number, privacy.measure(mechanism, counts).astype(np.float64), mechanism.stddev
-            )
+            noisy = privacy.measure(mechanism, leaves[number.name,]).astype(np.float64)
+            trees[number.name] = CountTree(number, noisy, mechanism.stddev)
         for level in self.lists:
-            bought[level.name] = self._discover(level, train, privacy)
+            if self.schema.unit.field is None:
+                units = {key[1]: int(n) for key, n in exact.items() if len(key) == 2 and key[0] == level.name}
+            else:
+                units = _persons(level, train)
+            bought[level.name] = self._discover(level, units, privacy)
         n_rows = None
         if self.schema.n_public.measured:
-            count = np.array([len(train)], dtype=np.int64)
-            n_rows = float(privacy.measure(self._mechanism(k), count)[0])
+            n_rows = float(privacy.measure(self._mechanism(k), exact[()])[0])
         return Domains(
             schema=self.schema.with_columns(bought),
             histograms=histograms,
@@ -164,14 +169,12 @@ class DomainPlan:
     def _mechanism(self, l2_sensitivity: float) -> GaussianMechanism:
         return GaussianMechanism(l2_sensitivity=l2_sensitivity, stddev=self.noise_multiplier * l2_sensitivity)
 
-    def _discover(self, column: LevelColumn, train: Table, privacy: PrivacyFilter) -> LevelColumn:
+    def _discover(self, column: LevelColumn, units: Mapping[str, int], privacy: PrivacyFilter) -> LevelColumn:
         """The levels whose noisy number of distinct units passes the threshold, at most `max_levels` of them."""
         k = self.schema.unit.max_rows
-        words = train.vocabularies[column.name]
-        codes = train.codes(column.name)
-        known = codes < len(words)
-        pairs = np.unique(np.stack([codes[known].astype(np.int64), train.units[known]]), axis=1)
-        counts = np.bincount(pairs[0], minlength=len(words)).astype(np.int64)
+        # Sorted by text: the order in which levels first appear in the file is private.
+        words = sorted(units)
+        counts = np.array([units[word] for word in words], dtype=np.int64)
         mechanism = self._mechanism(math.sqrt(k))
         privacy.spend(once(Discovery(self.list_delta)))
         noisy = privacy.measure(mechanism, counts)
@@ -180,8 +183,52 @@ class DomainPlan:
         kept = np.flatnonzero(noisy >= threshold)
         cap = column.max_levels or len(words)
         strongest = kept[np.argsort(-noisy[kept], kind="stable")][:cap]
-        # Sorted by text: the order in which levels first appear in the file is private.
         return replace(column, levels=tuple(sorted(words[code] for code in strongest)))
+
+
+@dataclass(frozen=True, slots=True)
+class DomainCounts:
+    """Counts rows, and rows by public bin of a number column and by text of a column with levels.
+
+    Keys are (), (column,) and (column, text).
+    """
+
+    bounds: tuple[NumberColumn, ...]
+    lists: tuple[LevelColumn, ...]
+
+    def __call__(self, table: Table) -> Counts:
+        """The counts of one table."""
+        counts: Counts = {(): np.array([len(table)], dtype=np.int64)}
+        for number in self.bounds:
+            edges = public_edges(number)
+            counts[number.name,] = np.histogram(_inside(table.numbers(number.name), edges), edges)[0].astype(np.int64)
+        for level in self.lists:
+            words = table.vocabularies[level.name]
+            held = np.bincount(table.codes(level.name), minlength=len(words))[: len(words)].astype(np.int64)
+            counts |= {(level.name, words[code]): held[code] for code in np.flatnonzero(held)}
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class TreeCounts:
+    """Counts rows by node of the tree that bins of a column are read off, by (column,)."""
+
+    columns: tuple[NumberColumn, ...]
+
+    def __call__(self, table: Table) -> Counts:
+        """The counts of one table."""
+        return {(column.name,): tree_counts(column, table.numbers(column.name)) for column in self.columns}
+
+
+def _persons(column: LevelColumn, train: Rows) -> dict[str, int]:
+    """Distinct persons by text of one column, which is held in memory: they do not add up over batches."""
+    alone = train.mapped(partial(Table.only, schema=replace(train.schema, columns=(column,)))).whole()
+    words = alone.vocabularies[column.name]
+    codes = alone.codes(column.name)
+    known = codes < len(words)
+    pairs = np.unique(np.stack([codes[known].astype(np.int64), alone.units[known]]), axis=1)
+    held = np.bincount(pairs[0], minlength=len(words))
+    return {words[code]: int(held[code]) for code in np.flatnonzero(held)}
 
 
 def plan_cost(lines: tuple[Line, ...]) -> PrivacyCost:

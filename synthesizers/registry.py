@@ -46,7 +46,10 @@ def synthesizer(name: str, device: str = "auto") -> Synthesizer:
 
 
 ROOT = Path(__file__).resolve().parent.parent
-GUARANTEE = ("columns", "conditions", "constraints", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
+GUARANTEE = (
+    *("cells", "columns", "conditions", "constraints", "cost", "enclosure", "filter", "mechanisms", "noise", "rows"),
+    "table",
+)
 """Modules of `privacy` a generator's guarantee rests on."""
 
 

@@ -20,6 +20,7 @@ from privacy.conditions import Condition
 from privacy.constraints import Constraints, Copy
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
@@ -74,15 +75,28 @@ class StructuredPlan:
         """Expected time and memory."""
         return self.inner.estimate
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> StructuredModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> StructuredModel:
         """Fit the modelled columns of the repaired rows."""
         modelled = self.constraints.modelled(self.schema)
-        inner = self.inner.fit(self.constraints.repair(train).only(modelled), privacy, rng, progress)
+        rows = train.mapped(_Modelled(self.constraints, modelled))
+        inner = self.inner.fit(rows, privacy, rng, progress)
         constraints = self.constraints
         if constraints.maps:
             constraints = constraints.resolved(inner.sample(ROWS_FOR_A_MAP, rng))
         schema = replace(constraints.completed(self.schema, inner.schema), constraints=constraints)
         return StructuredModel(schema, constraints, inner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Modelled:
+    """Rows repaired, without the columns that are derived."""
+
+    constraints: Constraints
+    schema: Schema
+
+    def __call__(self, table: Table) -> Table:
+        """Of the rows of one table."""
+        return self.constraints.repair(table).only(self.schema)
 
 
 @dataclass(frozen=True, slots=True)

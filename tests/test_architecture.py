@@ -33,7 +33,10 @@ DRAW = (Path("privacy/filter.py"), Path("bench/transcript.py"))
 SECRET = (Path("privacy/noise.py"),)
 PRINTS = (Path("api/display.py"),)
 HEAVY = {
-    "pandas": (Path("privacy/table.py"),),
+    "pandas": (Path("privacy/cells.py"),),
+    "dask": (Path("api/executors/clusters.py"),),
+    "distributed": (Path("api/executors/clusters.py"),),
+    "ray": (Path("api/executors/clusters.py"),),
     "sklearn": (Path("audits"),),
     "torch": (Path("synthesizers/neural"),),
     "opacus": (Path("synthesizers/neural/clipping.py"),),

@@ -29,9 +29,9 @@ from privacy.columns import Codes, Floats
 from privacy.cost import PrivacyCost, ZeroConcentrated, once
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.domain import Clique, Domain, marginal
 from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
@@ -158,7 +158,7 @@ class AIMPlan:
         d = len(self.one_ways.domains.schema.columns)
         return max(1, min(self.method.max_rounds, round(self.method.rounds_per_column * d)))
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:
         """Measure columns, then rounds of select, measure, refit."""
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
@@ -193,11 +193,12 @@ class AIMPlan:
     ) -> MarkovRandomField:
         """Append rounds to `measurements`, what they say of pairs to `scored`, until rho is used up; their model."""
         left, part = self.rho, self.rho / self.n_rounds
-        for pair in mapped_pairs(found.schema)[: self.n_rounds - 1]:  # asked for by the schema: nothing to select
-            measurements.append(measure_marginal(found.domain, found.cells, pair, self._gaussian(part), privacy))
+        asked = mapped_pairs(found.schema)[: self.n_rounds - 1]  # by the schema: nothing to select
+        truth = found.counts(dict.fromkeys((*weights, *asked)))
+        for pair in asked:
+            measurements.append(measure_marginal(pair, truth[pair], self._gaussian(part), privacy))
             left -= part
         model = estimate(found.domain, measurements, model.potentials, zeros=found.zeros)
-        truth = {clique: marginal(found.domain, found.cells, clique) for clique in weights}
         while left > 0:
             part = left if left < 2 * part else part
             selection, measurement = self._mechanisms(part, max(weights.values()))
@@ -213,7 +214,7 @@ class AIMPlan:
                 scores[i] = weights[clique] * (int(np.abs(truth[clique] - predicted).sum()) - penalties[clique])
                 centres |= {clique: predicted} if len(clique) == 2 else {}
             clique = open_cliques[privacy.measure(selection, scores)]
-            measurements.append(measure_marginal(found.domain, found.cells, clique, measurement, privacy))
+            measurements.append(measure_marginal(clique, truth[clique], measurement, privacy))
             left = 0.0 if part == left else left - part
             before = predicted_counts(found.domain, drawn, clique, model.total)
             centres[clique] = np.rint(before).astype(np.int64)

@@ -22,11 +22,11 @@ from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
-from synthesizers.marginal.domain import Clique, marginal
+from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import estimate
 from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
@@ -151,16 +151,18 @@ class MSTPlan:
     def _k(self) -> int:
         return self.one_ways.domains.schema.unit.max_rows
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
         """Measure columns, choose a tree, measure its edges, fit the model."""
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
+        progress("counting pairs of columns")
+        counts = found.counts(combinations(found.domain.sizes, 2))
         progress("choosing pairs of columns")
         candidates = Candidates.of(found, self.pair.stddev, self.target_weight)
-        picks = self._choose(found, candidates, privacy)
+        picks = self._choose(found, candidates, counts, privacy)
         progress("measuring pairs of columns")
         tree = (*self.fixed, *(pick for pick, _ in picks))
-        pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in tree)
+        pairs = tuple(measure_marginal(pair, counts[pair], self.pair, privacy) for pair in tree)
         progress("fitting the model")
         measurements = (*found.count, *found.measurements, *pairs)
         zeros = fitting(found.domain, found.zeros, (m.clique for m in pairs), MODEL_CELLS)
@@ -176,10 +178,10 @@ class MSTPlan:
         )
 
     def _choose(
-        self, found: OneWays, candidates: Candidates, privacy: PrivacyFilter
+        self, found: OneWays, candidates: Candidates, counts: Mapping[Clique, Integers], privacy: PrivacyFilter
     ) -> list[tuple[Clique, tuple[Clique, ...]]]:
         """Edges of a spanning tree, one exponential mechanism each, and the pairs each was chosen among."""
-        scores = candidates.scores(found)
+        scores = candidates.scores(counts)
         component = {name: i for i, name in enumerate(found.domain.sizes)}
         for pair in self.fixed:
             component = _joined(component, pair)
@@ -244,7 +246,7 @@ class Candidates:
             penalties={pair: round(stddev * (2 / np.pi) ** 0.5 * found.domain.n_cells(pair)) for pair in pairs},
         )
 
-    def scores(self, found: OneWays) -> dict[Clique, int]:
+    def scores(self, counts: Mapping[Clique, Integers]) -> dict[Clique, int]:
         """Integer scores: private, and each moves by at most k times the target's weight.
 
         A score is the L1 distance between a pair's counts and the predicted ones, less the expected L1 norm of the
@@ -252,6 +254,6 @@ class Candidates:
         """
         scores = {}
         for pair, predicted in self.predicted.items():
-            distance = int(np.abs(marginal(found.domain, found.cells, pair) - predicted).sum())
+            distance = int(np.abs(counts[pair] - predicted).sum())
             scores[pair] = self.weights[pair] * (distance - self.penalties[pair])
         return scores

@@ -19,9 +19,9 @@ from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism, SampledGaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import plan_cost
 from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN
 from synthesizers.neural.device import check_device
@@ -176,7 +176,7 @@ class DPCTGANPlan:
             sampled_rows=self.method.steps * (self.method.batch_units + 512),
         )
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
         """Measure, fit the warm start, train against the critic."""
         # torch and opacus take seconds to import, which no plan should wait for.
         from synthesizers.neural.fitting import fit_dp_ctgan

@@ -11,7 +11,7 @@ import torch
 from numpy.random import Generator as Rng
 
 from privacy.filter import PrivacyFilter
-from privacy.table import Table
+from privacy.rows import Rows
 from synthesizers.neural.adversarial import AdversarialTraining
 from synthesizers.neural.cells import Cells
 from synthesizers.neural.clipping import by_unit
@@ -47,7 +47,7 @@ class Warmed:
 
 def fit_dp_ctgan(
     plan: DPCTGANPlan,
-    train: Table,
+    train: Rows,
     privacy: PrivacyFilter,
     rng: Rng,
     progress: Progress,
@@ -55,8 +55,9 @@ def fit_dp_ctgan(
 ) -> NeuralModel:
     """DP-CTGAN. Everything private that is learned passes `privacy`."""
     progress("measuring marginals")
-    warm = plan.warm_start.measure(train, privacy)
-    rows = by_unit(Cells(warm.found.domain).places(warm.found.cells), train.units)
+    table = train.whole()  # gradients are taken of rows, not of counts
+    warm = plan.warm_start.measure(table, privacy)
+    rows = by_unit(Cells(warm.found.domain).places(warm.found.cells(table)), table.units)
     n_units = warm.total
     if plan.count is not None:
         n_units = float(privacy.measure(plan.count, np.array(len(rows.units))))
@@ -75,14 +76,15 @@ def fit_dp_ctgan(
     return model_of(warm, trained, (method.tilt_rows, method.tilt_steps), begun.rng)
 
 
-def fit_pate_gan(plan: PATEGANPlan, train: Table, privacy: PrivacyFilter, rng: Rng, progress: Progress) -> NeuralModel:
+def fit_pate_gan(plan: PATEGANPlan, train: Rows, privacy: PrivacyFilter, rng: Rng, progress: Progress) -> NeuralModel:
     """PATE-GAN. Real rows reach teachers alone, and only noisy counts of their votes leave."""
     progress("measuring marginals")
-    warm = plan.warm_start.measure(train, privacy)
+    table = train.whole()  # and so are votes
+    warm = plan.warm_start.measure(table, privacy)
     cells = Cells(warm.found.domain)
     progress("fitting the generator to the marginals")
     begun = warmed(plan.method, warm, rng)
-    rows = by_unit(cells.places(warm.found.cells), train.units)
+    rows = by_unit(cells.places(warm.found.cells(table)), table.units)
     shard_of_unit = privacy.shards(rows.units, plan.n_teachers)
     shard = np.repeat(shard_of_unit, np.diff(rows.first))
     teachers = teachers_of(rows.places, shard, plan.n_teachers, cells.width)

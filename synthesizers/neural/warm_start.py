@@ -14,9 +14,9 @@ from itertools import combinations
 
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan
 from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
@@ -36,7 +36,7 @@ MAX_WIDTH, LEAST_CELLS = 480, 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """What was measured. Public, but for `found.cells`.
+    """What was measured. Public, but for `found.train`.
 
     Attributes:
         found: one-way marginals and cells.
@@ -90,10 +90,11 @@ class WarmStartPlan:
         pairs = Line(purpose=f"{len(self.pairs)} two-way marginals", cost=self.pair.cost * len(self.pairs))
         return (*self.one_ways.lines, pairs)
 
-    def measure(self, train: Table, privacy: PrivacyFilter) -> WarmStart:
+    def measure(self, train: Rows, privacy: PrivacyFilter) -> WarmStart:
         """Buy it."""
         found = self.one_ways.measure(train, privacy)
-        pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in self.pairs)
+        counts = found.counts(self.pairs)
+        pairs = tuple(measure_marginal(pair, counts[pair], self.pair, privacy) for pair in self.pairs)
         return WarmStart(found=found, pairs=pairs)
 
 
