@@ -59,7 +59,7 @@ class Parts:
     """A table taken apart.
 
     Attributes:
-        train: every row that trains.
+        train: rows that train: all of them, or of a long table the pool and a random sample of whole other units.
         pooled: which rows of `train` are in the audit pool, shape (len(train),).
         control: the pool's other half; it never trains.
         reference: the attacker's sample.

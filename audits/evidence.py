@@ -18,7 +18,7 @@ class Evidence:
 
     Attributes:
         schema: the schema all tables below are coded by.
-        train: rows the generator was fitted to.
+        train: rows the generator was fitted to; of a long table the pool and a random sample of whole other units.
         pooled: which rows of `train` are in the audit pool, shape (len(train),).
         control: rows of the pool that were held back.
         reference: an attacker's own sample of the population; never scored by an attack that uses it.

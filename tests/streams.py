@@ -47,7 +47,7 @@ _BOUGHT = [
     COLOUR,
     {"name": "town", "source": "measured", "max_levels": 50},
     AGE,
-    {"name": "height", "type": "number", "source": "measured"},
+    {"name": "height", "type": "number", "source": "measured", "bins": "tree"},
 ]
 OPEN = _schema(_BOUGHT, "row")
 """Towns and heights still to be bought."""

@@ -7,6 +7,7 @@ started for as long as a pass lasts. Both libraries give a lost part to another 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -42,7 +43,9 @@ class Ray:
         import ray
 
         ours = not ray.is_initialized()
-        if ours:
+        if ours and "RAY_ADDRESS" in os.environ:
+            ray.init(log_to_driver=False)
+        elif ours:
             ray.init(include_dashboard=False, log_to_driver=False)
         try:
             task = ray.remote(max_retries=RETRIES)(function_of)

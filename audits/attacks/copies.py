@@ -69,7 +69,7 @@ class Copies:
         isolated: the same by distance relative to the isolation of the row.
         one_out: the same among matches with one column left out, the most isolated first.
         max_near_rows: training rows that look for a near copy; of a larger table a random sample does. The exact tests
-            and the synthetic side always use every row.
+            and the synthetic side use every row of the evidence, which of a long table is a sample already.
     """
 
     quantiles: tuple[float, ...] = (0.002, 0.005)

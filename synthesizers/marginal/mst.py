@@ -155,9 +155,8 @@ class MSTPlan:
         """Measure columns, choose a tree, measure its edges, fit the model."""
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
-        progress("counting pairs of columns")
-        counts = found.counts(combinations(found.domain.sizes, 2))
         progress("choosing pairs of columns")
+        counts = found.counts(combinations(found.domain.sizes, 2))
         candidates = Candidates.of(found, self.pair.stddev, self.target_weight)
         picks = self._choose(found, candidates, counts, privacy)
         progress("measuring pairs of columns")

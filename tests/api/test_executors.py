@@ -18,7 +18,7 @@ from api.executors.processes import Processes, WorkersDiedError
 from privacy.errors import RequestError, TableError
 from privacy.rows import Inline
 from synthesizers.discretize import attributes_of
-from synthesizers.domains import DomainCounts
+from synthesizers.domains import DomainCounts, Domains
 from synthesizers.marginal.oneway import CodeCounts
 from tests.streams import OPEN, SCHEMA, streamed, written
 
@@ -68,7 +68,7 @@ def test_an_error_of_a_part_is_raised_here() -> None:
 def test_processes_count_to_the_last_bit(tmp_path: Path) -> None:
     path = written(tmp_path / "t.parquet", 700)
     for schema, count in (
-        (SCHEMA, CodeCounts(attributes_of(SCHEMA, {}, 16))),
+        (SCHEMA, CodeCounts(attributes_of(Domains(schema=SCHEMA), 16))),
         (OPEN, DomainCounts((OPEN["height"],), (OPEN["town"],))),  # type: ignore[arg-type]
     ):
         one, other = (streamed(path, schema, executor=e).total(count) for e in (Inline(), Processes(workers=2)))

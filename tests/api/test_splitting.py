@@ -20,6 +20,7 @@ from api.splitting import assigned, split
 from api.steps import Steps
 from audits.assignment import Design, Parts
 from audits.attacks.copies import Copies
+from audits.fidelity.marginals import Marginals
 from audits.release.gate import Verdict
 from privacy import files
 from privacy.rows import Inline, Stream, held, row_bytes
@@ -106,7 +107,7 @@ def test_a_release_of_a_long_table_is_a_release(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(splitting, "held", lambda path, schema: held(path, schema, 1_000))
     monkeypatch.setattr(splitting, "AUDITED_ROWS", 1_500)
     monkeypatch.setattr(files, "BATCH_ROWS", 500)
-    monkeypatch.setattr("api.judging.STANDARD", (Copies(),))
+    monkeypatch.setattr("api.judging.STANDARD", (Copies(), Marginals()))  # the quickest, and what the policy reads
     recipe = _recipe(tmp_path)
     seen: list[Stream] = []
     real = splitting.split

@@ -14,7 +14,7 @@ from api.executors import executor_of
 from privacy.errors import TableError
 from privacy.rows import Executor
 from synthesizers.discretize import attributes_of
-from synthesizers.domains import DomainCounts
+from synthesizers.domains import DomainCounts, Domains
 from synthesizers.marginal.oneway import CodeCounts
 from tests.streams import OPEN, SCHEMA, streamed, written
 
@@ -38,7 +38,7 @@ def dying(folder: Path, n: int) -> int:
 def test_a_cluster_counts_to_the_last_bit(executor: Executor, tmp_path: Path) -> None:
     path = written(tmp_path / "t.parquet", 700)
     for schema, count in (
-        (SCHEMA, CodeCounts(attributes_of(SCHEMA, {}, 16))),
+        (SCHEMA, CodeCounts(attributes_of(Domains(schema=SCHEMA), 16))),
         (OPEN, DomainCounts((OPEN["height"],), (OPEN["town"],))),  # type: ignore[arg-type]
     ):
         one, other = streamed(path, schema).total(count), streamed(path, schema, executor=executor).total(count)
