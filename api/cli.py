@@ -21,10 +21,12 @@ from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
 from api.home import Home, default_ledger_path
 from api.recipe import Recipe
+from api.steps import StoppedError
 from api.streams import fresh_seed
 from audits.release.review import Said
 from privacy.errors import BudgetExceededError, JournalError, OverspendError, ReleaseError
 from privacy.ledger import LedgerError
+from synthesizers.neural.device import DEVICES
 
 app = typer.Typer(
     name="tablegate",
@@ -146,17 +148,19 @@ def release(
     where: Where = None,
     balance: Balance = None,
     given: Given = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda: for neural synthesizers.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N: for neural synthesizers.")] = "auto",
     executor: Executor = "inline",
     memory: Memory = None,
     ledger: LedgerFile = None,
     seed: Seed = None,
-    request: Annotated[str, typer.Option(help="Id of this request; a repeat resumes an unopened charge.")] = "",
+    request: Annotated[
+        str, typer.Option(help="Id of this request; a repeat takes up an unopened charge, or a stopped training.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Charge, synthesise, audit, judge, and seal a bundle."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise typer.BadParameter("auto, cpu or cuda", param_hint="--device")
+    if not DEVICES.fullmatch(device):
+        raise typer.BadParameter("auto, cpu, cuda or cuda:N", param_hint="--device")
     recipe = Recipe(
         table=table,
         schema=schema,
@@ -313,7 +317,7 @@ def exit_code(error: ReleaseError) -> int:
     """The contract's exit code of a refusal."""
     if isinstance(error, BudgetExceededError):
         return BUDGET_REFUSED
-    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError) else BAD_INPUT
+    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError | StoppedError) else BAD_INPUT
 
 
 def _guarded(run: Callable[[], int], *, as_json: bool) -> NoReturn:

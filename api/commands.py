@@ -16,6 +16,7 @@ from api.judging import Release
 from api.pipeline import release
 from api.recipe import Recipe
 from api.steps import Steps
+from api.stopping import stoppable
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
 from audits.release.paper import on_paper
@@ -43,8 +44,8 @@ SHARE_ORDER = np.array([16.0])
 
 def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
     """Make a release and say what came of it."""
-    with progress(quiet=as_json) as tell:
-        made = release(recipe, home, Steps(tell))
+    with progress(quiet=as_json) as tell, stoppable() as asked_to_stop:
+        made = release(recipe, home, Steps(tell, asked_to_stop))
     return _show(made, as_json=as_json)
 
 

@@ -6,30 +6,30 @@ happens. What the generator learns goes through the filter; what the audits lear
 
 from __future__ import annotations
 
-from api.coins import fresh_coins
-from api.home import Installation
+from api.charging import opened
+from api.coins import Coins, fresh_coins
+from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import Order, Recipe, place
 from api.splitting import split
 from api.steps import Steps
 from api.streams import Streams
 from audits.release.bundle import COINS, MODEL
-from privacy.accounting import Claim, accountant_of
 from privacy.filter import PrivacyFilter
-from privacy.ledger import AlreadyOpenedError, Charge
-from privacy.noise import NoiseSource, system_noise
+from privacy.ledger import Charge
+from privacy.noise import system_noise
 from privacy.statement import PrivacyStatement
 from synthesizers.artefact import save
 from synthesizers.conditioning import draw, weigh
 
 
-def release(recipe: Recipe, home: Installation, steps: Steps) -> Release:
-    """Make one release. Raises a ReleaseError for what is refused before the charge."""
+def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
+    """Make one release, or go on with one that was stopped. Raises a ReleaseError for what is refused."""
     steps("checking the request")
     order = place(recipe)
     _ = home.signing_key  # made before the charge: a folder nobody may write to must not cost budget
-    charge, privacy = charge_and_open(order, home, system_noise())
-    return make(order, home, charge, privacy, steps)
+    with opened(order, home, system_noise()) as (order, charge, privacy):
+        return make(order, home, charge, privacy, steps)
 
 
 def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilter, steps: Steps) -> Release:
@@ -38,10 +38,12 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
     streams = Streams(recipe.seed)
 
     steps("reading the table")
-    coins = fresh_coins(privacy.noise)
+    coins = Coins(privacy.secret("coins of the assignment", lambda: fresh_coins(privacy.noise).key))
     halves = split(recipe.table, order.schema, order.design, coins, order.executor)
 
     model = order.plan.fit(halves.train, privacy, streams["fit"], steps)
+    if privacy.kept is not None:
+        home.ledger.fitted(charge, privacy.kept)
     steps("sampling")
     weights = weigh(model, order.target, streams["weights"])
     synthetic = draw(model, weights, order.rows(model.n_rows_estimate, weights.mass), streams["sample"])
@@ -66,32 +68,6 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
         held=recipe.held,
     )
     return judge(candidate, home, charge, home.signing_key, steps)
-
-
-def charge_and_open(order: Order, home: Installation, noise: NoiseSource) -> tuple[Charge, PrivacyFilter]:
-    """Charge the plan and open the charge: the last point at which nothing has been read.
-
-    The loop ends because a charge somebody else has opened is never handed out again.
-    """
-    while True:
-        charge = home.ledger.charge(
-            population=order.schema.population,
-            cap=order.cap,
-            cost=order.plan.cost,
-            claim=claim_of(order),
-            request=order.request,
-            purpose=f"{order.synthesizer.name} release under policy {order.policy.name}",
-            schema_digest=order.schema.digest,
-        )
-        try:
-            return charge, home.ledger.open(charge, noise)
-        except AlreadyOpenedError:
-            continue
-
-
-def claim_of(order: Order) -> Claim:
-    """What the release will promise."""
-    return Claim(epsilon=order.budget.epsilon, delta=order.budget.delta, accountant=accountant_of(order.plan.cost))
 
 
 def state(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilter) -> PrivacyStatement:

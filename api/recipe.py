@@ -48,9 +48,9 @@ class Recipe:
         where: conditions every drawn row meets, as the command line writes them.
         balance: columns whose combinations of levels get equal shares.
         given: file of groups and their shares.
-        request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
-            was never opened.
-        device: "auto", "cpu" or "cuda".
+        request: the caller's id of this request, or empty to derive it: the same command then takes up a charge that
+            was never opened, or a training that was stopped.
+        device: "auto", "cpu", "cuda" or "cuda:N".
         executor: where the rows of a long table are counted: a name of `api.executors`.
         memory: bytes the run may be expected to need at most; None for what the machine has.
         held: whether people must let the table out even where every check passed.

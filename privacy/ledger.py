@@ -33,6 +33,7 @@ from privacy.filter import PrivacyFilter
 from privacy.journal import Entry, Head, Journal, Transaction, canonical, checked, verify
 from privacy.noise import NoiseSource
 from privacy.schema import Budget
+from privacy.transcript import CheckpointError, Transcript
 
 
 class LedgerError(ReleaseError):
@@ -40,6 +41,13 @@ class LedgerError(ReleaseError):
 
     code = "ledger"
     title = "The ledger refused the step"
+
+
+class JudgedError(LedgerError):
+    """The charge has come to a verdict: its release is made."""
+
+    code = "judged"
+    title = "The charge has done its work"
 
 
 class AlreadyOpenedError(LedgerError):
@@ -149,8 +157,13 @@ class Ledger:
             left=epsilon_left(books.account),
         )
 
-    def open(self, charge: Charge, noise: NoiseSource) -> PrivacyFilter:
+    def open(self, charge: Charge, noise: NoiseSource, kept: Transcript | None = None) -> PrivacyFilter:
         """Record that reading starts, and give the only key to the rows: exactly one caller gets it.
+
+        Args:
+            charge: what pays.
+            noise: the source of every draw.
+            kept: where answers are kept, for a run that may be stopped and go on.
 
         Raises:
             AlreadyOpenedError: the charge was opened before, by whomever.
@@ -165,29 +178,47 @@ class Ledger:
                     fix="Charge a new release.",
                 )
             transaction.append("opened", self._about(charge))
-        return PrivacyFilter(standing.charge.cost, noise)
+        return PrivacyFilter(standing.charge.cost, noise, kept)
 
-    def reopen(self, charge: Charge, noise: NoiseSource, reason: str) -> PrivacyFilter:
-        """Give the key to the rows once more, after a run that died before anything of it left its process.
+    def reopen(self, charge: Charge, noise: NoiseSource, reason: str, kept: Transcript | None = None) -> PrivacyFilter:
+        """Give the key to the rows once more, after a run that died.
 
-        What nobody saw teaches nobody: the second run is then the only release of the charge. That nothing left (no
-        bundle, checkpoint, stream or log) is the caller's to know; that no verdict was recorded is checked here.
+        What nobody saw teaches nobody, and what was kept is given again and not drawn again (`privacy.transcript`): the
+        second run is then the only release of the charge. That nothing else left (no bundle, stream or log) is the
+        caller's to know; that no verdict was recorded, and that no answer marked here is missing, is checked.
 
         Raises:
-            LedgerError: the charge was never opened, came to a verdict, is voided, or is not in this ledger.
+            JudgedError: the charge came to a verdict.
+            LedgerError: it was never opened, is voided, or is not in this ledger.
+            CheckpointError: `kept` has not the answers an earlier mark speaks of.
             RequestError: no reason is given.
         """
         _check_reason(reason)
         with self.journal.transaction() as transaction:
             standing = _find(_books(checked(transaction.entries()), charge.population), charge)
-            if standing.judged or not standing.opened:
-                raise LedgerError(
-                    "The charge has come to a verdict." if standing.judged else "The charge was never opened.",
+            if standing.judged:
+                raise JudgedError(
+                    "The charge has come to a verdict.",
                     why="A charge pays for one release.",
-                    fix="Charge a new release." if standing.judged else "Open it first.",
+                    fix="Charge a new release.",
                 )
-            transaction.append("reopened", self._about(charge) | {"reason": reason})
-        return PrivacyFilter(standing.charge.cost, noise)
+            if not standing.opened:
+                raise LedgerError(
+                    "The charge was never opened.", why="A charge pays for one release.", fix="Open it first."
+                )
+            _check_marks(standing.marks, kept)
+            transaction.append("reopened", self._about(charge) | {"reason": reason, **_mark(kept)})
+        return PrivacyFilter(standing.charge.cost, noise, kept)
+
+    def fitted(self, charge: Charge, kept: Transcript) -> Entry:
+        """Record that every answer of a charge is drawn and kept: from here on a run that goes on draws none.
+
+        Raises:
+            LedgerError: the charge was never opened, is voided, or is not in this ledger.
+        """
+        with self.journal.transaction() as transaction:
+            self._opened(transaction, charge)
+            return transaction.append("fitted", self._about(charge) | _mark(kept))
 
     def void(self, charge: Charge, reason: str) -> None:
         """Take a charge back that nobody opened.
@@ -213,12 +244,7 @@ class Ledger:
             LedgerError: the charge was never opened, is voided, or is not in this ledger.
         """
         with self.journal.transaction() as transaction:
-            if not _find(_books(checked(transaction.entries()), charge.population), charge).opened:
-                raise LedgerError(
-                    "The charge was not opened, so nothing can have come of it.",
-                    why="Rows are read after the `opened` record, never before.",
-                    fix="This is a defect of the caller: open the charge first.",
-                )
+            self._opened(transaction, charge)
             return transaction.append(kind, self._about(charge) | {"facts": dict(facts)})
 
     def set_cap(self, population: str, cap: Budget, reason: str) -> Entry:
@@ -247,10 +273,13 @@ class Ledger:
         return None if books is None else books.cap
 
     def attempts(self, population: str) -> int:
-        """How many tables were put before the gate: opened charges, and further rows of a released model."""
+        """How many tables were put before the gate, at most.
+
+        Opened charges, runs that went on from a fitted model, and further rows of a released one.
+        """
         entries = list(self._entries())
         books = _books(entries, population)
-        opened = 0 if books is None else sum(standing.opened for standing in books.standing)
+        opened = 0 if books is None else sum(standing.opened + standing.again for standing in books.standing)
         further = [e for e in entries if e.kind == "attempt" and e.body.get("population") == population]
         return opened + len(further)
 
@@ -303,6 +332,14 @@ class Ledger:
         with self.journal.transaction() as transaction:
             return tuple(checked(transaction.entries()))
 
+    def _opened(self, transaction: Transaction, charge: Charge) -> None:
+        if not _find(_books(checked(transaction.entries()), charge.population), charge).opened:
+            raise LedgerError(
+                "The charge was not opened, so nothing can have come of it.",
+                why="Rows are read after the `opened` record, never before.",
+                fix="This is a defect of the caller: open the charge first.",
+            )
+
     def _first_cap(self, transaction: Transaction, population: str, books: _Books) -> None:
         """The grid's digest says which orders the fixed one was chosen from, should a later version change them."""
         grid = hashlib.sha256(ORDERS.tobytes()).hexdigest()
@@ -319,6 +356,22 @@ class _Standing:
     body: Mapping[str, Any]
     opened: bool = False
     judged: bool = False
+    fitted: bool = False
+    again: int = 0
+    marks: tuple[Mapping[str, Any], ...] = ()
+
+    def after(self, kind: str, body: Mapping[str, Any]) -> _Standing:
+        """The same charge one entry later."""
+        marks = (*self.marks, body) if "answers" in body else self.marks
+        match kind:
+            case "opened":
+                return replace(self, opened=True)
+            case "verdict":
+                return replace(self, judged=True)
+            case "fitted":
+                return replace(self, fitted=True, marks=marks)
+            case _:
+                return replace(self, again=self.again + self.fitted, marks=marks)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,10 +401,8 @@ def _books(entries: Iterable[Entry], population: str) -> _Books | None:
                     order = float(body["order"])
                 case "charge":
                     standing[entry.digest] = _Standing(charge=_charge(entry), body=body)
-                case "opened":
-                    standing[body["charge"]] = replace(standing[body["charge"]], opened=True)
-                case "verdict":
-                    standing[body["charge"]] = replace(standing[body["charge"]], judged=True)
+                case "opened" | "reopened" | "fitted" | "verdict":
+                    standing[body["charge"]] = standing[body["charge"]].after(entry.kind, body)
                 case "void":
                     del standing[body["charge"]]
         except (KeyError, TypeError, ValueError) as error:
@@ -388,6 +439,23 @@ def _check_same_cap(recorded: Budget, cap: Budget) -> None:
             why="A population's cap is fixed at its first charge, and another file cannot widen it.",
             fix="Write the ledger's cap into the schema, or record a change of it with `tablegate ledger cap`.",
         )
+
+
+def _mark(kept: Transcript | None) -> dict[str, Any]:
+    """How many answers are kept, and their digest."""
+    return {} if kept is None else {"answers": kept.answers, "head": kept.head(kept.answers)}
+
+
+def _check_marks(marks: Iterable[Mapping[str, Any]], kept: Transcript | None) -> None:
+    """Refuse to draw anew what was drawn: every mark's answers must be there."""
+    for mark in marks:
+        answers = int(mark["answers"])
+        if kept is None or kept.answers < answers or kept.head(answers) != mark["head"]:
+            raise CheckpointError(
+                "The kept answers are not those the ledger speaks of.",
+                why="They are older, or of another run; what is missing would be drawn twice at the price of once.",
+                fix="Restore the newest ones, or charge anew with another --request.",
+            )
 
 
 def _check_reason(reason: str) -> None:

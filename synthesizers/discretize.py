@@ -147,6 +147,19 @@ def narrowed_cells(merged: Merged, met: npt.NDArray[np.bool_]) -> tuple[Merged, 
     return replace(merged, share=within), weight
 
 
+def narrowed_by(
+    conditions: tuple[Condition, ...], attributes: tuple[Attribute, ...], merged: Mapping[str, Merged]
+) -> dict[str, tuple[Merged, Floats]]:
+    """By column that a condition names: cells with only the codes that can meet it, and the share each cell had."""
+    found = {}
+    for attribute in attributes:
+        name = attribute.column.name
+        met = [attribute.can_meet(c) for c in conditions if c.column == name]
+        if met:
+            found[name] = narrowed_cells(merged[name], np.logical_and.reduce(met))
+    return found
+
+
 def attributes_of(bought: Domains, n_bins: int) -> tuple[Attribute, ...]:
     """Attributes of a resolved schema; number columns get about `n_bins` bins."""
     found = []

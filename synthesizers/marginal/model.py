@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 from numpy.random import Generator
 
 from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells
+from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_by
 from synthesizers.marginal.conditioning import weighted
 from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.error_bounds import Uncertainty, error_bounds
@@ -57,12 +56,8 @@ class MarginalModel:
     def narrowed(self, conditions: tuple[Condition, ...]) -> MarginalModel | None:
         """The model given that every condition's column holds a code that can meet it; None where none can."""
         merged, field = dict(self.merged), self.random_field
-        for attribute in self.attributes:
-            name = attribute.column.name
-            met = [attribute.can_meet(c) for c in conditions if c.column == name]
-            if not met:
-                continue
-            merged[name], weight = narrowed_cells(merged[name], np.logical_and.reduce(met))
+        for name, (cells, weight) in narrowed_by(conditions, self.attributes, self.merged).items():
+            merged[name] = cells
             narrower = weighted(field, name, weight)
             if narrower is None:
                 return None

@@ -12,7 +12,7 @@ from numpy.random import Generator as Rng
 from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells, round_counts
+from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_by, round_counts
 from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.error_bounds import Uncertainty, error_bounds
 from synthesizers.neural.cells import Cells
@@ -81,12 +81,8 @@ class NeuralModel:
         cells, and the row weighs as much as they had.
         """
         merged, allowed = dict(self.merged), self.fakes.allowed.clone()
-        for attribute in self.attributes:
-            name = attribute.column.name
-            met = [attribute.can_meet(c) for c in conditions if c.column == name]
-            if not met:
-                continue
-            merged[name], weight = narrowed_cells(merged[name], np.logical_and.reduce(met))
+        for name, (narrower, weight) in narrowed_by(conditions, self.attributes, self.merged).items():
+            merged[name] = narrower
             part = self.cells.part(name)
             allowed[part] *= torch.tensor(weight, dtype=torch.float32)
             if float(allowed[part] @ self.fakes.frequencies[part]) <= 0:

@@ -35,6 +35,49 @@ MAX_WIDTH, LEAST_CELLS = 480, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmStartMethod:
+    """Hyper-parameters of what both generators begin and end with, tuned on public data and then frozen.
+
+    Attributes:
+        n_cells: cells a column is merged into; fewer in tables of many columns.
+        max_pairs: pairs of columns measured at most.
+        hidden, depth: of the generator.
+        pretraining_steps: steps the generator is fitted to the marginals for.
+        tilt_rows, tilt_steps: generated rows the final weights are fitted to, and the steps of that at most.
+        device: "auto", "cpu", "cuda" or one of several, as "cuda:1".
+    """
+
+    n_cells: int = 24
+    max_pairs: int = 200
+    hidden: int = 256
+    depth: int = 2
+    pretraining_steps: int = 1500
+    tilt_rows: int = 40_000
+    tilt_steps: int = 120
+    device: str = "auto"
+
+    def plan(self, schema: Schema, delta: float, scale: float) -> WarmStartPlan:
+        """The plan that costs as much as one Gaussian of noise multiplier `scale`, beside domains to be bought.
+
+        Args:
+            schema: modelled columns.
+            delta: total delta of the release, of which category lists use a part.
+            scale: noise multiplier all of it composes to.
+        """
+        pairs = pairs_of(schema, self.max_pairs)
+        d = len(schema.columns)
+        n_cells = min(self.n_cells, max(LEAST_CELLS, MAX_WIDTH // d))
+        one_way_share = ONE_WAY_SHARE if pairs else 1.0
+        one_way = scale * (d / one_way_share) ** 0.5
+        domains = DomainPlan(schema=schema, noise_multiplier=one_way / DOMAIN_SHARE**0.5, delta=delta)
+        return WarmStartPlan(
+            one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=n_cells),
+            pairs=pairs,
+            noise_multiplier=scale * (max(len(pairs), 1) / (1 - ONE_WAY_SHARE)) ** 0.5,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
     """What was measured. Public, but for `found.train`.
 
@@ -96,29 +139,6 @@ class WarmStartPlan:
         counts = found.counts(self.pairs)
         pairs = tuple(measure_marginal(pair, counts[pair], self.pair, privacy) for pair in self.pairs)
         return WarmStart(found=found, pairs=pairs)
-
-
-def warm_start_plan(schema: Schema, delta: float, scale: float, n_cells: int, max_pairs: int) -> WarmStartPlan:
-    """The plan that costs as much as one Gaussian of noise multiplier `scale`, beside domains to be bought.
-
-    Args:
-        schema: modelled columns.
-        delta: total delta of the release, of which category lists use a part.
-        scale: noise multiplier all of it composes to.
-        n_cells: cells a column is merged into for pairs; fewer in tables of many columns.
-        max_pairs: pairs measured at most.
-    """
-    pairs = pairs_of(schema, max_pairs)
-    d = len(schema.columns)
-    n_cells = min(n_cells, max(LEAST_CELLS, MAX_WIDTH // d))
-    one_way_share = ONE_WAY_SHARE if pairs else 1.0
-    one_way = scale * (d / one_way_share) ** 0.5
-    domains = DomainPlan(schema=schema, noise_multiplier=one_way / DOMAIN_SHARE**0.5, delta=delta)
-    return WarmStartPlan(
-        one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=n_cells),
-        pairs=pairs,
-        noise_multiplier=scale * (max(len(pairs), 1) / (1 - ONE_WAY_SHARE)) ** 0.5,
-    )
 
 
 def trusted(noise: float) -> float:

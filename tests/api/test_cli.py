@@ -14,9 +14,9 @@ import pytest
 from typer.main import get_command
 
 from api import display
+from api.charging import charge_and_open, claim_of
 from api.cli import BAD_INPUT, BUDGET_REFUSED, OTHER, app, exit_code
 from api.commands import EXIT
-from api.pipeline import charge_and_open, claim_of
 from api.recipe import Order, place
 from audits.errors import BundleError, PolicyError
 from audits.release.gate import Verdict

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from api.pipeline import charge_and_open, claim_of, state
+from api.charging import charge_and_open, claim_of
+from api.pipeline import state
 from api.recipe import place
 from api.streams import Streams
 from audits.assignment import Parts, assign, design_for
