@@ -46,6 +46,7 @@ FIGURES = {"seconds": "processor seconds", "megabytes": "peak memory, MB"}
 def main() -> None:
     """Measure what is missing, then write the table and the picture; or fit once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--grown", nargs="+", choices=GROWN, default=list(GROWN))
     parser.add_argument("--out", type=Path, default=Path("growth"))
     parser.add_argument("--fit", nargs=4, metavar=("SYNTHESIZER", "TABLE", "SCHEMA", "DELTA"))
     asked = parser.parse_args()
@@ -55,7 +56,7 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     results = asked.out / "results.jsonl"
     known = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    for result in missing([{k: r[k] for k in ("system", "grown", *BASE)} for r in known]):
+    for result in missing(asked.grown, [{k: r[k] for k in ("system", "grown", *BASE)} for r in known]):
         known.append(result)
         with results.open("a") as file:
             file.write(json.dumps(result) + "\n")
@@ -78,11 +79,11 @@ def fitted(name: str, table_file: str, schema_file: str, delta: str) -> dict[str
     return {"seconds": process_time() - start, "megabytes": peak}
 
 
-def missing(known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def missing(things: Sequence[str], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Measure, one after the other, what is not known yet."""
     with tempfile.TemporaryDirectory() as folder:
-        for grown, sizes in GROWN.items():
-            for size in sizes:
+        for grown in things:
+            for size in GROWN[grown]:
                 shape = BASE | {grown: size}
                 wanted = [{"system": system, "grown": grown, **shape} for system in SYSTEMS]
                 open_ones = [about for about in wanted if about not in known]
@@ -133,6 +134,8 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     for grown, sizes in GROWN.items():
         for size in sizes:
             found = {r["system"]: r for r in results if r["grown"] == grown and r[grown] == size}
+            if len(found) < len(SYSTEMS):
+                continue
             shape = BASE | {grown: size}
             figures = [
                 f"{found[system][figure]:.{int(figure == 'seconds')}f}" for figure in FIGURES for system in SYSTEMS
