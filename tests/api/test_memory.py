@@ -21,7 +21,7 @@ def asked(folder: Path) -> Recipe:
 
 def test_too_many_rows_are_refused_before_the_charge(tmp_path: Path) -> None:
     recipe = replace(asked(tmp_path), rows=40_000_000, memory=8_000_000_000)
-    with pytest.raises(RequestError, match="for 40,000,000 synthetic rows; 8.0 GB are allowed") as caught:
+    with pytest.raises(RequestError, match=r"for 40,000,000 synthetic rows; 8\.0 GB are allowed") as caught:
         place(recipe)
     assert "--rows" in caught.value.fix
     assert not (tmp_path / "ledger.db").exists()
