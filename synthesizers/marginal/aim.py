@@ -20,13 +20,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from privacy.calibration import calibrate
-from privacy.columns import Floats
 from privacy.cost import PrivacyCost, ZeroConcentrated, once
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
@@ -37,7 +36,7 @@ from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.domain import Clique, marginal
 from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import MarkovRandomField, estimate
-from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+from synthesizers.marginal.measurement import LinearMeasurement, first_potential, measure_marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN, OneWayPlan, OneWays
 from synthesizers.marginal.sampling import predicted_counts, sample_codes
@@ -67,6 +66,7 @@ class AIM:
     Attributes:
         domain_share: share of each domain purchase, relative to that of one one-way marginal.
         one_way_share: share of all one-way marginals.
+        scarce_one_way_share: the same where the budget lasts for fewer rounds than it might.
         rounds_per_column: rounds the rest would last for if no round grew.
         max_rounds: their number at most, for wide tables.
         max_candidates: candidates considered in a round; of more, a fresh random part.
@@ -83,6 +83,7 @@ class AIM:
 
     domain_share: float = 0.5
     one_way_share: float = 0.2
+    scarce_one_way_share: float = 0.3
     rounds_per_column: float = 2.0
     max_rounds: int = 40
     max_candidates: int = 256
@@ -98,10 +99,15 @@ class AIM:
 
     def plan(self, schema: Schema, budget: Budget) -> AIMPlan:
         """Calibrate one-way marginals and the rounds' total rho to the budget."""
-        scale = calibrate(lambda s: self._at(schema, budget, s, (1, self.least_cells)).cost, budget)
-        plan = self._at(schema, budget, scale, self._resolution(schema, scale))
+        plan = self._calibrated(schema, budget)
+        if plan.n_rounds < self.most_rounds(schema):
+            plan = replace(self, one_way_share=self.scarce_one_way_share)._calibrated(schema, budget)
         check_fits(schema, plan.one_ways.n_cells, plan.model_cells)
         return plan
+
+    def _calibrated(self, schema: Schema, budget: Budget) -> AIMPlan:
+        scale = calibrate(lambda s: self._at(schema, budget, s, (1, self.least_cells)).cost, budget)
+        return self._at(schema, budget, scale, self._resolution(schema, scale))
 
     def _at(self, schema: Schema, budget: Budget, scale: float, resolution: tuple[int, int]) -> AIMPlan:
         """The plan whose rho would be 1 / (2 scale^2) without domains to buy; `resolution`: rounds, cells a column."""
@@ -116,11 +122,15 @@ class AIM:
             n_rounds=resolution[0],
         )
 
+    def most_rounds(self, schema: Schema) -> int:
+        """Rounds where the budget is not scarce."""
+        return max(1, min(self.max_rounds, round(self.rounds_per_column * len(schema.columns))))
+
     def _resolution(self, schema: Schema, scale: float) -> tuple[int, int]:
         """Rounds, and cells a column: as many as the noise of a round leaves something to see in, by a public rule."""
         rows = schema.n_public.value or ROWS_WHERE_UNKNOWN
         least = len(mapped_pairs(schema)) + 1
-        most = max(least, min(self.max_rounds, round(self.rounds_per_column * len(schema.columns))))
+        most = max(least, self.most_rounds(schema))
         # The noise of one round alone; a round of n has sqrt(n) times that.
         noise = schema.unit.max_rows * scale / math.sqrt((1 - SELECTION_SHARE) * (1 - self.one_way_share))
         affordable = affordable_cells(rows, noise, self.rows_per_stddev)
@@ -291,10 +301,3 @@ class AIMPlan:
     def _scored_rows(self, total: float) -> int:
         """Four rows for one keep the sampling error below the noise worth finding; a thousand at least."""
         return int(np.clip(4 * total, 1_000, self.method.scored_rows))
-
-
-def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
-    """Log ratio of measured to predicted counts, damped where noise is of their size: a start near the fit."""
-    noise = np.sqrt(measured.variance)
-    ratio: Floats = np.log((np.maximum(measured.noisy, 0.0) + noise) / (predicted + noise))
-    return ratio

@@ -16,8 +16,8 @@ from privacy.noise import seeded_noise
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
-from synthesizers.marginal.aim import AIM, AIMPlan, first_potential
-from synthesizers.marginal.measurement import LinearMeasurement
+from synthesizers.marginal.aim import AIM, AIMPlan
+from synthesizers.marginal.measurement import LinearMeasurement, first_potential
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.mst import MST
 from synthesizers.marginal.workload import workload
