@@ -33,7 +33,7 @@ from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from synthesizers.domains import DomainPlan, plan_cost
-from synthesizers.marginal.domain import Clique, marginal
+from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import MarkovRandomField, estimate
 from synthesizers.marginal.measurement import LinearMeasurement, first_potential, measure_marginal
@@ -236,7 +236,9 @@ class AIMPlan:
         while left > 0:
             part = left if left < 2 * part else part
             selection, measurement = self._mechanisms(part, max(weights.values()))
-            drawn = sample_codes(model, self._scored_rows(model.total), rng)
+            # Four rows for one keep the sampling error below the noise worth finding.
+            n_drawn = int(np.clip(4 * model.total, 1_000, self.method.scored_rows))
+            drawn = sample_codes(model, n_drawn, rng)
             used = 1 - (left - part) / self.rho
             open_cliques = self._candidates(found, weights, model, measurements, used, rng)
             scores = np.empty(len(open_cliques), dtype=np.int64)
@@ -297,7 +299,3 @@ class AIMPlan:
         ]
         # A pair the tree holds is never refused, and before the first round every pair is small enough.
         return fitting or [min(weights, key=domain.n_cells)]
-
-    def _scored_rows(self, total: float) -> int:
-        """Four rows for one keep the sampling error below the noise worth finding; a thousand at least."""
-        return int(np.clip(4 * total, 1_000, self.method.scored_rows))
