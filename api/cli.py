@@ -123,12 +123,15 @@ def plan(
     epsilon: Epsilon,
     delta: Delta,
     synthesizer: Synthesizer = "aim",
+    where: Where = None,
     ledger: LedgerFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Price a release, and estimate its time and memory, without reading a row."""
     _guarded(
-        lambda: commands.plan(table, schema, synthesizer, epsilon, delta, _home(ledger), as_json=as_json),
+        lambda: commands.plan(
+            table, schema, synthesizer, epsilon, delta, tuple(where or ()), _home(ledger), as_json=as_json
+        ),
         as_json=as_json,
     )
 

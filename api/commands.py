@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from api import words
+from api.asked_rows import doubts, target_of
 from api.display import ERR, OUT, answer, progress
 from api.foreign import ForeignAudit, audit_foreign
 from api.further_rows import FurtherRows, sample
@@ -121,11 +123,22 @@ def check(path: Path, table: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float, home: Home, *, as_json: bool) -> int:
+def plan(
+    table: Path,
+    schema_file: Path,
+    name: str,
+    epsilon: float,
+    delta: float,
+    where: Sequence[str],
+    home: Home,
+    *,
+    as_json: bool,
+) -> int:
     """Price a run; only the header of the table is looked at."""
     schema = load_schema(schema_file)
     budget = check_budget(epsilon, delta, schema.n_public.value)
     check_file(table, schema)
+    target = target_of(schema, where, (), None)
     planned = synthesizer(name).plan(schema, budget)
     whole = planned.cost.rdp(SHARE_ORDER)[0]
     lines = [
@@ -144,7 +157,7 @@ def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float
         "delta": budget.delta,
         "epsilon_by_accountant": epsilon_of(planned.cost, budget.delta),
         "lines": lines,
-        "notes": list(planned.notes),
+        "notes": [*planned.notes, *doubts(schema, target)],
         "seconds": planned.estimate.seconds,
         "memory_bytes": planned.estimate.memory_bytes,
         "population": schema.population,

@@ -339,9 +339,7 @@ def _tail(field: Mapping[str, Any], measured: bool) -> float:
     if isinstance(tail, bool) or not isinstance(tail, int | float) or not 0 <= tail <= MAX_TAIL:
         raise _bad(f"`tail` of '{field['name']}' is not a share from 0 to {MAX_TAIL}.", "Write one such as 0.001.")
     if tail and not measured:
-        raise _bad(
-            f"`tail` of '{field['name']}' cuts at public bounds.", "Measure a bound, or write the public one lower."
-        )
+        raise _bad(f"`tail` of '{field['name']}' cuts at public bounds.", "Measure a bound, or declare another.")
     return float(tail)
 
 

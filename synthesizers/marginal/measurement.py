@@ -51,3 +51,10 @@ def combined_total(measurements: tuple[LinearMeasurement, ...]) -> float:
     totals = np.array([m.total for m in measurements])
     weights = 1 / totals[:, 1]
     return max(1.0, float((totals[:, 0] * weights).sum() / weights.sum()))
+
+
+def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
+    """Log ratio of measured to predicted counts, damped where noise is of their size: a start near the fit."""
+    noise = np.sqrt(measured.variance)
+    ratio: Floats = np.log((np.maximum(measured.noisy, 0.0) + noise) / (predicted + noise))
+    return ratio
