@@ -4,8 +4,8 @@ A population is the people whose rows a table holds, whatever file or version is
 charge. Entries are events, never sums of epsilons; epsilons are recomputed from them. A charge is on disk before the
 first byte is read, an `opened` record before the first row is; a charge nobody opened may be voided or taken up again
 by the same request, and every other charge stands, whatever became of its release. A run that was stopped goes on under
-its charge from the answers it kept (`reopened`, `fitted`; `privacy.transcript`). Which charges are admitted, and why that
-is sound, is `privacy.admission`.
+its charge from the answers it kept (`reopened`, `fitted`; `privacy.transcript`). Which charges are admitted, and why
+that is sound, is `privacy.admission`.
 """
 
 from __future__ import annotations
