@@ -24,7 +24,6 @@ ALLOWED = {
 MAX_LINES = 400
 LONGER = {
     Path("privacy/schema_file.py"): 500,  # one file format, read and checked in one place
-    Path("privacy/ledger.py"): 440,  # one class, whose rules share their replay of the journal
 }
 
 MEASURE = (Path("synthesizers"), Path("bench/transcript.py"), Path("bench/ablation.py"))
@@ -53,6 +52,7 @@ HEAVY = {
 ENTROPY = {"secrets", "uuid", "random"}
 ENTROPY_ALLOWED = {
     Path("audits/release/quarantine.py"): {"secrets"},  # keys and nonces
+    Path("privacy/checkpoint.py"): {"secrets"},  # nonces, and what a key is overwritten with
     Path("audits/release/review.py"): {"secrets"},  # a nonce
     Path("audits/release/staging.py"): {"secrets"},  # names of folders
     Path("audits/release/signing.py"): {"secrets"},  # names of files
