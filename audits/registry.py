@@ -13,8 +13,14 @@ from audits.attacks.singling_out import SinglingOut
 from audits.content import Content
 from audits.fairness.outcomes import Outcomes
 from audits.fairness.representation import Representation
+from audits.fidelity.associations import Associations
+from audits.fidelity.coverage import Coverage
 from audits.fidelity.detection import Detection
+from audits.fidelity.divergences import Divergences
 from audits.fidelity.marginals import Marginals
+from audits.fidelity.mean_discrepancy import MeanDiscrepancy
+from audits.fidelity.rules import Rules
+from audits.fidelity.support import Support
 from audits.fidelity.utility import Utility
 from audits.protocol import Audit
 
@@ -26,6 +32,12 @@ STANDARD: tuple[Audit, ...] = (
     Linkability(),
     AttributeInference(),
     Marginals(),
+    Divergences(),
+    Associations(),
+    MeanDiscrepancy(),
+    Support(),
+    Coverage(),
+    Rules(),
     Detection(),
     Utility(),
     Representation(),
