@@ -13,6 +13,7 @@ from audits.attacks.membership import MembershipInference
 from audits.attacks.shadow import ShadowModels
 from audits.attacks.singling_out import SinglingOut
 from audits.content import Content
+from audits.fairness.base_rates import BaseRates
 from audits.fairness.outcomes import Outcomes
 from audits.fairness.representation import Representation
 from audits.fidelity.associations import Associations
@@ -47,6 +48,7 @@ STANDARD: tuple[Audit, ...] = (
     Detection(),
     Utility(),
     Representation(),
+    BaseRates(),
     Outcomes(),
 )
 """What every release is asked, in order."""

@@ -42,9 +42,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     asked = parser.parse_args()
     evidence = made_up(*map(int, asked.made_up.split("x"))) if asked.made_up else adult()
-    print(
-        f"{len(evidence.train):,} training, {len(evidence.control):,} control, {len(evidence.synthetic):,} synthetic rows"
-    )
+    sizes = {"training": evidence.train, "control": evidence.control, "synthetic": evidence.synthetic}
+    print(", ".join(f"{len(table):,} {words}" for words, table in sizes.items()), "rows")
     print(f"before the audits: {peak_megabytes():,.0f} MB\n\nCPU s  clock s  findings  audit", flush=True)
     start = process_time()
     for audit in (*STANDARD, *(DEEP if asked.deep else ())):

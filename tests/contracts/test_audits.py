@@ -104,6 +104,7 @@ FAULTS: Mapping[str, Fault] = {
     "hybrid": Fault(shuffler, "AUC by share of real rows", "0% real"),
     "fine-tuning": Fault(shuffler, "AUC, pretrained on synthetic", "no real rows"),
     "importance": Fault(made_up_rule, "surplus of importance", "region"),
+    "base rates": Fault(made_up_rule, "base rate shift", "sex=male"),
     "representation": Fault(majority_only, "representation ratio", "sex=male"),
     "fairness of outcomes": Fault(majority_only, "worsening of equalized odds", "sex", opposite_rules),
 }
