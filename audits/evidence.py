@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from privacy.columns import Floats
 from privacy.schema import Schema
 from privacy.table import Table
 
@@ -35,8 +36,14 @@ class Refit(Protocol):
     nothing of them leaves.
     """
 
-    def __call__(self, runs: Sequence[Run]) -> Iterator[Table]:
-        """The tables of all runs, in order, coded by `Evidence.schema`."""
+    def __call__(self, runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
+        """What is seen in the tables of all runs, in order.
+
+        Args:
+            runs: what is fitted.
+            look: from a table, coded by `Evidence.schema`, to numbers; called wherever the run was carried out, hence
+                to be pickled.
+        """
         ...
 
 

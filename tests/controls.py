@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from audits.assignment import Parts, assign, design_for
 from audits.evidence import Evidence, Refit, Run
-from privacy.columns import LevelColumn
+from privacy.columns import Floats, LevelColumn
 from privacy.noise import seeded_noise
 from privacy.table import Table, make_table, stacked
 from tests.tables import number_columns, population
@@ -48,12 +48,12 @@ class Refitted:
     synthetic: Synthetic
     parts: Parts
 
-    def __call__(self, runs: Sequence[Run]) -> Iterator[Table]:
-        """The tables of all runs."""
+    def __call__(self, runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
+        """What is seen in the tables of all runs."""
         for run in runs:
             sides = self.parts.train.select(run.train), self.parts.control.select(run.control)
             parts = replace(self.parts, train=stacked(sides))
-            yield self.synthetic(parts, np.random.default_rng([run.seed, 79]))
+            yield look(self.synthetic(parts, np.random.default_rng([run.seed, 79])))
 
 
 def fresh_draw(parts: Parts, rng: Generator) -> Table:
@@ -132,8 +132,8 @@ def renamed(given: Evidence, names: dict[str, str]) -> Evidence:
         values = {names.get(name, name): column for name, column in table.columns.items()}
         return Table(replace(table.schema, columns=columns), values, {}, table.units)
 
-    def again(runs: Sequence[Run]) -> Iterator[Table]:
-        return map(rename, refit(runs))
+    def again(runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
+        return refit(runs, lambda table: look(rename(table)))
 
     train, control = rename(given.train), rename(given.control)
     refit = _refit_of(given)

@@ -86,7 +86,7 @@ class ShadowModels:
         inside = np.stack([rng.permutation(n) < n // 2 for _ in range(self.runs)])
         runs = [_run(evidence, chosen, taken, int(rng.integers(2**31))) for taken in inside]
         statistics = Statistics.about(chosen.rows, evidence.expected_error, rng)
-        seen = np.stack([statistics.of(table) for table in evidence.refit(runs)])
+        seen = np.stack(list(evidence.refit(runs, statistics.of)))
         ratios = np.stack(
             [likelihood_ratio(np.delete(seen, r, 0), np.delete(inside, r, 0), seen[r]) for r in range(self.runs)]
         )

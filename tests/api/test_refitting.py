@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import json
-import pickle
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from api.deep import SECONDS, deep_seconds, spoken, suite
+from api.executors.processes import Processes
 from api.recipe import place
-from api.refitting import Refitting
+from api.refitting import Refitting, refitting_of, united
+from api.splitting import Split
 from audits.assignment import assign
 from audits.attacks.shadow import ShadowModels
 from audits.evidence import Run
 from audits.registry import DEEP, STANDARD
+from privacy.columns import LevelColumn
 from privacy.filter import PrivacyFilter
 from privacy.noise import seeded_noise
-from privacy.table import read_table
+from privacy.rows import Inline
+from privacy.schema import Schema
+from privacy.table import Table, read_table
 from tests.api.conftest import Desk, call, clean_rows, csv_of, recipe
 from tests.api.test_foreign import open_document
-from tests.tables import fingerprint
 
 
 @pytest.fixture
@@ -30,13 +33,32 @@ def refitting(desk: Desk) -> Refitting:
     desk.table.write_text(csv_of(clean_rows(300, 1)), encoding="utf-8")
     desk.describe(open_document())
     order = place(replace(recipe(desk, epsilon=8.0), synthesizer="mst"))
-    table = read_table(desk.table, order.schema)
-    parts = assign(table, order.design, seeded_noise(1))
-    made = Refitting(plan=order.plan, parts=parts, schema=order.schema, rows=120, workers=1)
-    bought = order.plan.fit(
-        parts.train, PrivacyFilter(order.plan.cost, seeded_noise(2)), np.random.default_rng(1), lambda _: None
-    )
-    return replace(made, schema=bought.schema)
+    parts = assign(read_table(desk.table, order.schema), order.design, seeded_noise(1))
+    privacy = PrivacyFilter(order.plan.cost, seeded_noise(2))
+    bought = order.plan.fit(parts.train, privacy, np.random.default_rng(1), lambda _: None)
+    made = refitting_of(order, Split(train=parts.train, parts=parts), bought.schema, 120)
+    assert made is not None
+    assert isinstance(made.executor, Processes)
+    return replace(made, executor=Inline())
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Every column of a table, shape (columns, rows), once it was found to be in a schema's domains."""
+
+    schema: Schema
+
+    def of(self, table: Table) -> np.ndarray:
+        assert table.schema == self.schema
+        assert not table.vocabularies
+        for column in self.schema.columns:
+            values = table.columns[column.name]
+            if isinstance(column, LevelColumn):
+                assert values.max() < column.n_codes
+            else:
+                assert np.nanmin(values) >= column.bounds[0]
+                assert np.nanmax(values) <= column.bounds[1]
+        return np.stack([table.columns[name].astype(np.float64) for name in self.schema.names])
 
 
 def _run(given: Refitting, seed: int) -> Run:
@@ -44,39 +66,31 @@ def _run(given: Refitting, seed: int) -> Run:
     return Run(np.arange(len(train)) % 2 == 0, np.arange(len(control)) % 3 == 0, seed)
 
 
-def test_tables_are_in_the_domains_of_the_release(refitting: Refitting) -> None:
-    for table in refitting([_run(refitting, 1), _run(refitting, 2)]):
-        assert len(table) == 120
-        assert table.schema == refitting.schema
-        for column in refitting.schema.columns:
-            values = table.columns[column.name]
-            if hasattr(column, "n_codes"):
-                assert values.max() < column.n_codes
-            else:
-                low, high = column.bounds
-                assert np.nanmin(values) >= low
-                assert np.nanmax(values) <= high
-    assert not table.vocabularies
-
-
 def test_the_seed_decides_the_table_in_any_process(refitting: Refitting) -> None:
-    """Two in this process and two in a pool of others: equal by seed, different across seeds."""
-    runs = [_run(refitting, 1), _run(refitting, 2)]
-    here = [fingerprint(table) for table in refitting(runs)]
-    there = [fingerprint(table) for table in replace(refitting, workers=2)(runs)]
-    assert here == there
-    assert here[0] != here[1]
+    """Two in this process and two in a pool of others: in the release's domains, equal by seed, else different."""
+    runs, look = [_run(refitting, 1), _run(refitting, 2)], Seen(refitting.schema).of
+    here = list(refitting(runs, look))
+    there = list(replace(refitting, executor=Processes(workers=2))(runs, look))
+    assert here[0].shape == (len(refitting.schema.columns), 120)
+    for one, other in zip(here, there, strict=True):
+        assert np.array_equal(one, other, equal_nan=True)
+    assert not np.array_equal(here[0], here[1], equal_nan=True)
 
 
 def test_only_the_rows_that_are_named_are_fitted_to(refitting: Refitting) -> None:
-    none = Run(np.zeros(len(refitting.parts.train), bool), np.zeros(len(refitting.parts.control), bool), 3)
-    assert len(refitting._train(none)) == 0
-    some = refitting._train(_run(refitting, 3))
-    assert len(some) == len(refitting.parts.train.select(_run(refitting, 3).train)) + len(
-        refitting.parts.control.select(_run(refitting, 3).control)
-    )
-    assert len(np.unique(some.units)) == len(some)
-    assert pickle.loads(pickle.dumps(refitting)).rows == 120  # noqa: S301 (our own bytes)
+    parts = refitting.parts
+    none = Run(np.zeros(len(parts.train), bool), np.zeros(len(parts.control), bool), 3)
+    assert len(united(parts, none)) == 0
+    run = _run(refitting, 3)
+    some = united(parts, run)
+    assert some.units.tolist() == [*parts.train.units[run.train], *parts.control.units[run.control]]
+
+
+def test_a_table_that_was_not_held_is_not_fitted_again(desk: Desk) -> None:
+    order = place(recipe(desk))
+    parts = assign(read_table(desk.table, order.schema), order.design, seeded_noise(1))
+    sample = replace(parts, train=parts.train.select(np.arange(10)), pooled=parts.pooled[:10])
+    assert refitting_of(order, Split(train=parts.train, parts=sample), order.schema, 50) is None
 
 
 def test_the_estimate_grows_with_rows_columns_and_runs() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from audits.errors import InconclusiveError
 from audits.evidence import Evidence, Run
 from audits.finding import Finding
 from audits.intervals import auc
+from privacy.columns import Floats
 from privacy.table import Table
 from tests.controls import contaminated, evidence, fresh_draw, fresh_draw_of, memoriser
 from tests.tables import people
@@ -59,10 +60,10 @@ def test_refits_are_to_half_of_the_targets_and_to_everybody_else() -> None:
     given = evidence(fresh_draw, n=3_000)
     asked: list[Run] = []
 
-    def watched(runs: Sequence[Run]) -> Iterator[Table]:
+    def watched(runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
         asked.extend(runs)
         assert given.refit is not None
-        return given.refit(runs)
+        return given.refit(runs, look)
 
     ShadowModels(targets=50, runs=10).run(replace(given, refit=watched), _rng())
     assert len(asked) == 10
@@ -81,12 +82,12 @@ def test_refits_are_to_half_of_the_targets_and_to_everybody_else() -> None:
 def test_persons_go_with_all_their_rows() -> None:
     given = evidence(fresh_draw_of(people), n=1_200, sampler=people)
 
-    def checked(runs: Sequence[Run]) -> Iterator[Table]:
+    def checked(runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
         for run in runs:
             kept, whole = (np.bincount(given.train.units[m], minlength=1_200) for m in (run.train, slice(None)))
             assert ((kept == 0) | (kept == whole)).all()
         assert given.refit is not None
-        return given.refit(runs)
+        return given.refit(runs, look)
 
     assert ShadowModels(targets=40, runs=8).run(replace(given, refit=checked), _rng())
 
