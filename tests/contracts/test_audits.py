@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from audits.assignment import Parts
+from audits.attacks.combination import AttackCombination
 from audits.attacks.shadow import ShadowModels
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
@@ -36,6 +37,7 @@ from tests.controls import (
 from tests.tables import people, population
 
 SMALL: Mapping[str, Audit] = {
+    "attack combination": AttackCombination(max_targets=1_000),
     "shadow models": ShadowModels(targets=60, runs=12),
     "train and test": TrainTest(repeats=1, max_rows=1_000),
     "hybrid": Hybrid(shares=(0.0, 1.0), added=(0.0, 3.0), repeats=1, max_rows=1_000),
