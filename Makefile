@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-integrations check format bench growth frontier ablation certify gate oracles clean
+.PHONY: demo test test-integrations check format bench growth frontier ablation certify gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -44,6 +44,12 @@ ablation: $(READY)
 
 gate: $(READY)
 	$(BIN)/python -m bench.gate
+
+coverage: $(READY)
+	$(BIN)/python -m bench.coverage
+
+suite: $(READY)
+	$(BIN)/python -m bench.suite
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1000 --store

@@ -65,6 +65,9 @@ Memory = Annotated[
     float | None,
     typer.Option(envvar="TABLEGATE_MEMORY", min=0.1, help="GB the run may need; by default what the machine has."),
 ]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Ask the deep audits too: minutes to hours, estimated before they start.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -159,6 +162,7 @@ def release(
     request: Annotated[
         str, typer.Option(help="Id of this request; a repeat takes up an unopened charge, or a stopped training.")
     ] = "",
+    deep: Deep = False,
     as_json: AsJson = False,
 ) -> None:
     """Charge, synthesise, audit, judge, and seal a bundle."""
@@ -181,6 +185,7 @@ def release(
         where=tuple(where or ()),
         balance=tuple(balance or ()),
         given=given,
+        deep=deep,
     )
     _guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
 
@@ -222,6 +227,7 @@ def audit(
     schema: SchemaFile,
     policy: PolicyName,
     out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
+    deep: Deep = False,
     ledger: LedgerFile = None,
     seed: Seed = None,
     as_json: AsJson = False,
@@ -235,6 +241,7 @@ def audit(
         policy=policy,
         out=out,
         seed=fresh_seed() if seed is None else seed,
+        deep=deep,
     )
     _guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
 

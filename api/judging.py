@@ -17,8 +17,9 @@ from api.home import Installation
 from api.steps import Steps
 from api.streams import Streams
 from audits.assignment import Design, Parts
-from audits.evidence import Evidence
+from audits.evidence import Evidence, Refit
 from audits.finding import Outcome
+from audits.protocol import Audit
 from audits.registry import STANDARD
 from audits.release.bundle import Bundle, Contents, seal
 from audits.release.certificate import code_digest, load_certificate
@@ -56,6 +57,8 @@ class Candidate:
         seed: of the streams that protect nobody.
         out: where the bundle goes.
         held: whether people must let the table out even where every check passed.
+        audits: what is asked of it, in order.
+        refit: the generator, for audits that fit it again; None where it is not at hand.
     """
 
     synthetic: Table
@@ -71,6 +74,8 @@ class Candidate:
     seed: int
     out: Path
     held: bool = False
+    audits: tuple[Audit, ...] = STANDARD
+    refit: Refit | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +92,7 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
     """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""
     streams = Streams(candidate.seed)
     evidence = evidence_of(candidate, streams["thinning"])
-    outcomes = run_suite(STANDARD, evidence, streams, lambda title: steps(f"audit: {title}"))
+    outcomes = run_suite(candidate.audits, evidence, streams, lambda title: steps(f"audit: {title}"))
 
     steps("judging")
     statement, policy = candidate.statement, candidate.policy
@@ -158,6 +163,7 @@ def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
         synthetic=candidate.synthetic,
         claimed_delta=candidate.statement.claim.delta,
         expected_error=candidate.model.expected_error,
+        refit=None if candidate.reweighted else candidate.refit,
     )
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from api.charging import opened
 from api.coins import Coins, fresh_coins
+from api.deep import announce, suite
 from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import Order, Recipe, place
+from api.refitting import refitting_of
 from api.splitting import split
 from api.steps import Steps
 from api.streams import Streams
@@ -27,6 +29,7 @@ def release(recipe: Recipe, home: Home, steps: Steps) -> Release:
     """Make one release, or go on with one that was stopped. Raises a ReleaseError for what is refused."""
     steps("checking the request")
     order = place(recipe)
+    announce(order, steps)
     _ = home.signing_key  # made before the charge: a folder nobody may write to must not cost budget
     with opened(order, home, system_noise()) as (order, charge, privacy):
         return make(order, home, charge, privacy, steps)
@@ -66,6 +69,8 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
         seed=recipe.seed,
         out=recipe.out,
         held=recipe.held,
+        audits=suite(deep=recipe.deep),
+        refit=refitting_of(order, halves, model.schema, len(synthetic)),
     )
     return judge(candidate, home, charge, home.signing_key, steps)
 

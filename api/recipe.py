@@ -54,6 +54,7 @@ class Recipe:
         executor: where the rows of a long table are counted: a name of `api.executors`.
         memory: bytes the run may be expected to need at most; None for what the machine has.
         held: whether people must let the table out even where every check passed.
+        deep: whether the deep audits are asked as well.
     """
 
     table: Path
@@ -73,6 +74,7 @@ class Recipe:
     balance: tuple[str, ...] = ()
     given: Path | None = None
     held: bool = False
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

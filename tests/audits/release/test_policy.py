@@ -47,8 +47,16 @@ def test_proven_copying_is_withheld_in_every_tier(name):
 
 
 def test_fairness_and_utility_only_label():
-    audits = {rule.audit for rule in load_policy("public").checks if rule.effect is Effect.LABEL}
-    assert audits == {"marginals", "detection", "utility", "representation", "fairness of outcomes"}
+    blocking = {rule.audit for rule in load_policy("public").checks if rule.effect is Effect.BLOCK}
+    assert blocking == {
+        "content",
+        "copies",
+        "membership inference",
+        "attack combination",
+        "singling out",
+        "linkability",
+        "attribute inference",
+    }
 
 
 def test_a_changed_limit_changes_the_digest():
