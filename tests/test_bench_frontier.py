@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.frontier import Results, key, missing, picture, table
+from bench.frontier import METRICS, Results, key, missing, picture, table
 
 
 def result(system: str, epsilon: float, seed: int, tvd2: float, sources: str = "now") -> dict[str, Any]:
     return {
-        "system": system, "table": "made up", "epsilon": epsilon, "seed": seed, "sources": sources, "seconds": 2.0,
-        "megabytes": 100.0, "tvd2": tvd2, "hgb_auc": 0.8, "lr_auc": 0.7,
+        "system": system, "table": "made up", "epsilon": epsilon, "seed": seed, "sources": sources,
+        "seconds": 2.0, "cpu_seconds": 1.5, "megabytes": 100.0, "tvd2": tvd2, "hgb_auc": 0.8, "lr_auc": 0.7,
     }  # fmt: skip
 
 
@@ -41,3 +41,14 @@ def test_table_and_picture_show_means_of_the_latest_sources() -> None:
     assert ElementTree.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own drawing
     for word in ("two-way TVD", "made up", "aim", "mst", "epsilon"):
         assert word in drawn
+
+
+def test_a_system_without_a_result_is_named_as_such() -> None:
+    failed = {
+        **{k: v for k, v in result("slow", 1.0, 0, 0.0).items() if k not in METRICS},
+        "failed": "no result in 9 CPU s",
+    }
+    lines = table([failed, result("aim", 1.0, 0, 0.1)]).splitlines()
+    assert lines[3] == "| made up | slow | 1 | 1 | no result in 9 CPU s | | | | |"
+    assert "slow" not in picture([failed, result("aim", 1.0, 0, 0.1)])
+    assert "| made up | slow | 1 | 1 | 0.200 |" in table([failed, result("slow", 1.0, 1, 0.2)])
