@@ -46,6 +46,7 @@ FILES = {
     "nhanes": "nhanes.csv.gz",
 }
 METRICS = {"tvd2": "two-way TVD", "hgb_auc": "HistGB AUC", "lr_auc": "LR AUC"}
+SMALLER_IS_BETTER = {"tvd2"}
 LIMIT = 1800
 """CPU seconds a system may take for one measurement."""
 
@@ -105,7 +106,7 @@ def main() -> None:
         else:
             figures = "  ".join(f"{name} {result[name]:.3f}" for name in METRICS)
             print(f"{about}: {figures}  {result['cpu_seconds']:.1f} CPU s", flush=True)
-    (asked.out / "frontier.md").write_text(table(results.read()))
+    (asked.out / "frontier.md").write_text(table(results.read()) + "\n" + standing(results.read()))
     (asked.out / "frontier.svg").write_text(picture(results.read()))
 
 
@@ -222,23 +223,52 @@ def grouped(results: Sequence[Result]) -> list[list[Result]]:
     return [measured_ones[name] or groups[name] for name in sorted(groups)]
 
 
+def standing(results: Sequence[Result]) -> str:
+    """The best of ours beside the best peer of whose guarantee no breach is known, where both were measured."""
+    lines = [
+        "| table | epsilon | metric | best of ours | best of theirs that holds | ours ahead by |",
+        "|" + "---|" * 6,
+    ]
+    means: dict[tuple[str, float], dict[str, dict[str, float]]] = {}
+    for group in grouped(results):
+        first = group[0]
+        holds = first["system"] not in PEERS or not PEERS[first["system"]].broken
+        if "failed" not in first and holds:
+            place = means.setdefault((first["table"], first["epsilon"]), {})
+            place[first["system"]] = {metric: mean(r[metric] for r in group) for metric in METRICS}
+    for (name, epsilon), systems in sorted(means.items()):
+        for metric, words in METRICS.items():
+            best = min if metric in SMALLER_IS_BETTER else max
+            figures = {system: found[metric] for system, found in systems.items()}
+            ours = best((s for s in figures if s not in PEERS), key=figures.__getitem__, default=None)
+            theirs = best((s for s in figures if s in PEERS), key=figures.__getitem__, default=None)
+            if ours and theirs:
+                a, b = figures[ours], figures[theirs]
+                ahead = b - a if metric in SMALLER_IS_BETTER else a - b
+                lines.append(f"| {name} | {epsilon:g} | {words} | {ours} {a:.3f} | {theirs} {b:.3f} | {ahead:+.3f} |")
+    return "\n".join(lines) + "\n"
+
+
 def picture(results: Sequence[Result]) -> str:
-    """One panel a table and metric: the metric against epsilon, a line a system. SVG."""
+    """One panel a table and metric: the metric against epsilon, a colour a method, a mark and a dash a maker. SVG."""
     rows = [
-        {"table": g[0]["table"], "system": g[0]["system"], "epsilon": g[0]["epsilon"], "metric": words,
-         "value": mean(r[name] for r in g)}
+        {"table": g[0]["table"], "method": g[0]["system"].split()[-1], "epsilon": g[0]["epsilon"], "metric": words,
+         "by": PEERS[g[0]["system"]].system if g[0]["system"] in PEERS else "ours", "value": mean(r[name] for r in g)}
         for g in grouped(results) if "failed" not in g[0] for name, words in METRICS.items()
     ]  # fmt: skip
-    systems = sorted({row["system"] for row in rows})
-    colors = list(COLORS[: len(systems)])
+    methods = sorted({row["method"] for row in rows})
+    makers = sorted({row["by"] for row in rows}, key=lambda maker: (maker != "ours", maker))
+    shapes = ["circle", "square", "triangle-up", "diamond", "cross"]
+    dashes = [[1, 0], [6, 2], [2, 2], [6, 2, 2, 2], [1, 3]]
     line = (
         alt.Chart(alt.InlineData(values=rows))
         .mark_line(point=alt.OverlayMarkDef(size=45), strokeWidth=2)
         .encode(
             x=alt.X("epsilon:Q", scale=alt.Scale(type="log"), title="epsilon", axis=alt.Axis(values=list(EPSILONS))),
             y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False)),
-            color=alt.Color("system:N", scale=alt.Scale(domain=systems, range=colors), title=None),
-            shape=alt.Shape("system:N", title=None, scale=alt.Scale(domain=systems)),
+            color=alt.Color("method:N", scale=alt.Scale(domain=methods, range=list(COLORS[: len(methods)]))),
+            shape=alt.Shape("by:N", scale=alt.Scale(domain=makers, range=shapes[: len(makers)])),
+            strokeDash=alt.StrokeDash("by:N", scale=alt.Scale(domain=makers, range=dashes[: len(makers)])),
         )
         .properties(width=190, height=140)
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.frontier import METRICS, Results, key, missing, picture, table
+from bench.frontier import METRICS, Results, key, missing, picture, standing, table
+from bench.peers.registry import PEERS
 
 
 def result(system: str, epsilon: float, seed: int, tvd2: float, sources: str = "now") -> dict[str, Any]:
@@ -52,3 +53,26 @@ def test_a_system_without_a_result_is_named_as_such() -> None:
     assert lines[3] == "| made up | slow | 1 | 1 | no result in 9 CPU s | | | | |"
     assert "slow" not in picture([failed, result("aim", 1.0, 0, 0.1)])
     assert "| made up | slow | 1 | 1 | 0.200 |" in table([failed, result("slow", 1.0, 1, 0.2)])
+
+
+def test_standing_is_against_those_whose_guarantee_holds() -> None:
+    broken = next(name for name, peer in PEERS.items() if peer.broken)
+    results = [
+        result("aim", 1.0, 0, 0.1),
+        result("mst", 1.0, 0, 0.2),
+        result("dpmm aim", 1.0, 0, 0.15),
+        result("dpmm mst", 1.0, 0, 0.4),
+        result(broken, 1.0, 0, 0.01),
+        result("aim", 3.0, 0, 0.1),
+    ]
+    lines = standing(results).splitlines()
+    assert lines[2] == "| made up | 1 | two-way TVD | aim 0.100 | dpmm aim 0.150 | +0.050 |"
+    assert lines[3] == "| made up | 1 | HistGB AUC | aim 0.800 | dpmm aim 0.800 | +0.000 |"
+    assert len(lines) == 2 + len(METRICS)
+
+
+def test_the_picture_tells_every_pair_of_systems_apart() -> None:
+    drawn = picture([result(system, epsilon, 0, 0.1) for system in ("aim", *PEERS) for epsilon in (1.0, 3.0)])
+    for peer in PEERS.values():
+        assert peer.system in drawn
+        assert peer.method in drawn
