@@ -29,7 +29,7 @@ from bench.black_box import Release, prove, read_releases
 from bench.certify import CONFIDENCE
 from bench.peers.environment import HOME, ask, describe
 from bench.peers.registry import PEERS, Peer
-from bench.run import ONE_THREAD
+from bench.run import MEASURED
 from bench.short import SHORT
 from privacy.filter import PrivacyFilter
 from privacy.noise import system_noise
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=HOME)
     parser.add_argument("--out", type=Path, default=Path("accusations"))
     asked = parser.parse_args()
-    os.environ.update(ONE_THREAD)
+    os.environ.update(MEASURED)
     asked.out.mkdir(parents=True, exist_ok=True)
     file = asked.out / "results.jsonl"
     known = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []

@@ -29,7 +29,7 @@ import vl_convert
 from audits.release.certificate import code_digest
 from bench.peers.environment import HOME, ask, describe
 from bench.peers.registry import PEERS
-from bench.run import ONE_THREAD, SCHEMAS, SHARED, run
+from bench.run import MEASURED, SCHEMAS, SHARED, run
 from privacy.schema_file import load_schema
 from synthesizers.registry import SYNTHESIZERS, sources_of
 
@@ -94,7 +94,7 @@ def main() -> None:
     asked = parser.parse_args()
     if not SHARED.is_dir():
         raise SystemExit("this needs the developer tables and the scorer in ../shared; nothing was measured")
-    os.environ.update(ONE_THREAD)
+    os.environ.update(MEASURED)
     asked.out.mkdir(parents=True, exist_ok=True)
     results = Results(asked.out / "results.jsonl")
     wanted = product(asked.tables, asked.epsilons, range(asked.seeds), [*asked.systems, *asked.peers])

@@ -15,7 +15,7 @@ from pathlib import Path
 from bench.frontier import FILES, LIMIT, METRICS, measured, prepared
 from bench.peers.environment import HOME
 from bench.peers.registry import PEERS
-from bench.run import ONE_THREAD
+from bench.run import MEASURED
 from synthesizers.registry import SYNTHESIZERS
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=LIMIT, help="CPU seconds a system may take")
     parser.add_argument("--home", type=Path, default=HOME)
     asked = parser.parse_args()
-    os.environ.update(ONE_THREAD)
+    os.environ.update(MEASURED)
     with tempfile.TemporaryDirectory() as folder:
         work = prepared(asked.table, Path(folder))
         for system in [*asked.ours, *asked.peers, *asked.ours]:

@@ -24,13 +24,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SCHEMAS = ROOT / "bench" / "schemas"
-ONE_THREAD = {
+MEASURED = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "TQDM_DISABLE": "1",
 }
-"""Environment that keeps numerical libraries, PyTorch and JAX to one thread."""
+"""Environment of what is measured: one thread for numerical libraries, PyTorch and JAX, and no progress bars."""
 
 BASELINE = (
     "import sys, pandas as pd; from sklearn.ensemble import HistGradientBoostingClassifier as H;"
