@@ -30,7 +30,7 @@ def installed(peer: Peer, home: Path) -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         print(f"installing {peer.distribution} into {folder}", file=sys.stderr)
         venv.create(folder, with_pip=True, clear=True)
-        install = ["-m", "pip", "install", "--quiet", "--no-deps", "--requirement", str(peer.requirements)]
+        install = ["-m", "pip", "install", "--quiet", "--requirement", str(peer.requirements)]
         subprocess.run([str(python), *install], check=True)
         stamp.write_text(wanted)
     return python

@@ -9,7 +9,8 @@ from pathlib import Path
 
 DRIVERS = Path(__file__).with_name("drivers")
 REQUIREMENTS = Path(__file__).with_name("requirements")
-"""A file a system: every distribution of its environment, with its version."""
+"""A file a system: every distribution of its environment, with its version, but for what PyTorch brings along to use a
+GPU, which differs between machines."""
 
 ROWS_READ = "categories, ranges and the number of rows are read off the rows"
 
