@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-integrations check format bench growth frontier ablation certify gate coverage suite oracles clean
+.PHONY: demo test test-integrations check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -35,6 +35,13 @@ bench: $(READY)
 
 growth: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m bench.growth
+
+# Both install existing systems into environments under ~/.cache/tablegate-peers (up to 10 GB).
+race: $(READY)
+	$(BIN)/python -m bench.race
+
+accuse: $(READY)
+	$(BIN)/python -m bench.accuse
 
 frontier: $(READY)
 	$(BIN)/python -m bench.frontier
