@@ -18,7 +18,7 @@ test: $(READY)
 test-integrations:
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
-	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
+	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
 
 check: $(READY)
 	$(BIN)/ruff check .

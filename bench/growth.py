@@ -157,7 +157,7 @@ def picture(results: Sequence[Mapping[str, Any]]) -> str:
         .mark_line(point=alt.OverlayMarkDef(size=45), strokeWidth=2)
         .encode(
             x=alt.X("size:Q", scale=alt.Scale(type="log"), title=None, axis=alt.Axis(format="~s", tickCount=4)),
-            y=alt.Y("value:Q", scale=alt.Scale(type="log"), title=None, axis=alt.Axis(format="~s", tickCount=5)),
+            y=alt.Y("value:Q", scale=alt.Scale(type="log"), title=None, axis=alt.Axis(format="~g", tickCount=5)),
             color=alt.Color("system:N", scale=alt.Scale(domain=systems, range=list(COLORS[:2])), title=None),
             shape=alt.Shape("system:N", scale=alt.Scale(domain=systems), title=None),
         )
