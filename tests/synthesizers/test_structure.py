@@ -142,6 +142,11 @@ def test_drawn_rows_keep_the_rules_before_they_are_repaired(method: Synthesizer)
     # Cells of start and end hold several values: what is inside one cell is left to the repair.
     order = [words for words in by_rule if "at most end" in words]
     assert all(share <= 0.002 for words, share in by_rule.items() if words not in order)
+    zeros = structural_zeros(schema, model.attributes, model.merged)
+    by_name = {a.column.name: a for a in model.attributes}
+    for clique, potential in zeros.items():
+        cells = tuple(model.merged[name].cell_of[by_name[name].encode(drawn.columns[name])] for name in clique)
+        assert (potential[cells] == 0).mean() >= 0.998
     plain = schema_of([])
     other = method.plan(plain, BUDGET)
     free = other.fit(
@@ -150,7 +155,6 @@ def test_drawn_rows_keep_the_rules_before_they_are_repaired(method: Synthesizer)
     ).sample(4_000, np.random.default_rng(4))  # fmt: skip
     without = {r.words: float((~r.met(free)).mean()) for r in schema.constraints.rules}
     assert sum(without.values()) > 0.1
-    assert by_rule[order[0]] < 0.5 * without[order[0]]
 
 
 def test_zeros_that_do_not_fit_are_left_to_the_repair() -> None:
