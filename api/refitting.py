@@ -1,9 +1,8 @@
 """The generator of a release, fitted again to other rows for audits that ask for it (`audits.evidence.Refit`).
 
 The same plan, from the purchase of the first bound to as many rows as were drawn, with the same mechanisms at the same
-scales. It is a rehearsal: its filter starts from the plan's price and no ledger knows of it, because what comes out is
-looked at by audits whose findings are internal and goes no farther. Its noise therefore need not be secret, and comes
-from the seed of the run, so that the same seed gives the same findings.
+scales. It is a rehearsal (`privacy.rehearsal`): charged to nobody, because what comes out is looked at by audits whose
+findings are internal and goes no farther.
 
 Runs share nothing: they are spread over the executor that was asked for, or else over the cores of this machine. What
 an audit looks at is worked out where a table is made, so that no table comes back.
@@ -24,8 +23,7 @@ from api.splitting import Split
 from audits.assignment import Parts
 from audits.evidence import Run
 from privacy.columns import Floats, LevelColumn
-from privacy.filter import PrivacyFilter
-from privacy.noise import seeded_noise
+from privacy.rehearsal import rehearsal
 from privacy.rows import Executor, Inline
 from privacy.schema import Schema
 from privacy.table import Table
@@ -70,7 +68,7 @@ def refitting_of(order: Order, halves: Split, schema: Schema, rows: int) -> Refi
 def _seen(plan: Plan, parts: Parts, schema: Schema, rows: int, look: Callable[[Table], Floats], run: Run) -> Floats:
     """One run, and what is seen in its table."""
     rng = default_rng(run.seed)
-    model = plan.fit(united(parts, run), PrivacyFilter(plan.cost, seeded_noise(run.seed)), rng, _quiet)
+    model = plan.fit(united(parts, run), rehearsal(plan.cost, run.seed), rng, _quiet)
     return look(recoded(model.sample(rows, rng), schema))
 
 

@@ -50,12 +50,12 @@ class Case:
 
     Attributes:
         truth: what it should contain.
-        draw: one interval.
+        once: one interval, from a stream.
         at_least: whether its bounds may hold more often than they claim: exact ones, and those of what is not there.
     """
 
     truth: float
-    draw: Draw
+    once: Draw
     at_least: bool = False
 
 
@@ -74,7 +74,7 @@ def main() -> None:
 
 def held(case: Case, runs: int, seed: int = 0) -> tuple[float, float]:
     """How often the lower and the upper bound are on the right side of the truth."""
-    found = [case.draw(default_rng([seed, run])) for run in range(runs)]
+    found = [case.once(default_rng([seed, run])) for run in range(runs)]
     low, high = (np.mean([ok(one) for one in found]) for ok in (_above(case.truth), _below(case.truth)))
     return float(low), float(high)
 
@@ -210,12 +210,12 @@ def _of_discrepancy() -> Case:
     shift = np.array([0.5, 0.0, 0.0])
     truth = np.exp(-((frequencies**2).sum(axis=0))) * 2 * (1 - np.cos(shift @ frequencies))
 
-    def draw(rng: Generator) -> Interval:
+    def once(rng: Generator) -> Interval:
         sides = (rng.normal(0, 1, (500, 3)), rng.normal(0, 1, (500, 3)) + shift)
         value, *parts = discrepancy(*(fourier_features(side.astype(np.float32), frequencies) for side in sides))
         return _normal(value, math.sqrt(sum(part.var() for part in parts) / 500), 500)
 
-    return Case(float(truth.mean()), draw)
+    return Case(float(truth.mean()), once)
 
 
 Scored = Callable[[int, Generator], tuple[float, Floats, float]]
@@ -225,11 +225,11 @@ Scored = Callable[[int, Generator], tuple[float, Floats, float]]
 def _of_score(scored: Scored, n: int = 600) -> Case:
     truth, _, _ = scored(TRUTH_ROWS, default_rng(99))
 
-    def draw(rng: Generator) -> Interval:
+    def once(rng: Generator) -> Interval:
         value, influence, doubt = scored(n, rng)
         return _normal(value, math.sqrt(mean_variance(influence, np.arange(n)) + doubt), n)
 
-    return Case(truth, draw)
+    return Case(truth, once)
 
 
 def _classified(score: Callable[[Floats, np.ndarray[tuple[int], np.dtype[np.int32]]], tuple[float, Floats]]) -> Scored:

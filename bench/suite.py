@@ -24,8 +24,8 @@ from audits.protocol import Audit
 from audits.registry import DEEP, STANDARD
 from audits.suite import run_suite
 from bench.gate import real_rows
-from privacy.filter import PrivacyFilter
-from privacy.noise import seeded_noise, system_noise
+from privacy.noise import system_noise
+from privacy.rehearsal import rehearsal
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table, make_table
@@ -66,7 +66,7 @@ def adult() -> Evidence:
     whole = real_rows("adult")
     parts = assign(whole.select(np.arange(len(whole)) < 32_561), design_for(None), system_noise())
     plan = synthesizer("mst").plan(whole.schema, Budget(epsilon=1.0, delta=1e-6))
-    model = plan.fit(parts.train, PrivacyFilter(plan.cost, seeded_noise(1)), default_rng(1), lambda _: None)
+    model = plan.fit(parts.train, rehearsal(plan.cost, 1), default_rng(1), lambda _: None)
     return _evidence(parts, model.sample(len(parts.train), default_rng(2)))
 
 

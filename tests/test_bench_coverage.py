@@ -30,17 +30,17 @@ def test_an_interval_that_is_too_narrow_is_told() -> None:
     honest = CASES["total variation, 3,000 rows against 2,000"]
 
     def narrow(rng):  # type: ignore[no-untyped-def]
-        one = honest.draw(rng)
+        one = honest.once(rng)
         middle = (one.low + one.high) / 2
         return Interval((one.low + middle) / 2, (one.high + middle) / 2, one.confidence)
 
-    low, high = held(replace(honest, draw=narrow), RUNS)
+    low, high = held(replace(honest, once=narrow), RUNS)
     assert min(low, high) < 0.88
     assert remark(honest, low, high, 2_000) == "too narrow"
 
 
 def test_remarks_say_which_way_an_interval_errs() -> None:
-    case = Case(truth=0.0, draw=CASES["Clopper-Pearson, 40% of 300"].draw)
+    case = Case(truth=0.0, once=CASES["Clopper-Pearson, 40% of 300"].once)
     assert remark(case, 0.95, 0.955, 2_000) == "as stated"
     assert remark(case, 0.95, 0.99, 2_000) == "wide"
     assert remark(replace(case, at_least=True), 0.95, 0.99, 2_000) == "at least"
