@@ -8,12 +8,12 @@ theorem 3.1), so later mechanisms may be chosen from earlier results.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from privacy.cost import ORDERS, PrivacyCost
+from privacy.cost import ORDERS, Parallel, PrivacyCost, once
 from privacy.errors import OverspendError
 from privacy.mechanisms import Bools, Integers, Mechanism, SampledGaussianMechanism
 from privacy.noise import NoiseSource
@@ -69,6 +69,15 @@ class PrivacyFilter:
     def shards(self, units: Integers, n_shards: int) -> Integers:
         """A shard for every unit, by its own secret coin, each as likely: shape of `units`. Private, hence free."""
         return self.noise.categories([1 / n_shards] * n_shards, len(units))
+
+    def parallel(self, costs: Sequence[PrivacyCost]) -> tuple[PrivacyFilter, ...]:
+        """A filter for each of disjoint parts of the units (`privacy.cost.Parallel`), each with its own limit.
+
+        Their parallel composition is spent here, whole, before any of them is used. That a part's filter is asked of
+        that part's units alone is the caller's to keep. Raises OverspendError as `measure` does.
+        """
+        self.spend(once(Parallel(tuple(costs))))
+        return tuple(PrivacyFilter(cost, self.noise) for cost in costs)
 
     def spend(self, cost: PrivacyCost) -> None:
         """Record a cost, or refuse it. Only mechanisms that draw their own noise call this directly."""
