@@ -22,8 +22,9 @@ from audits.content import Content
 from audits.evidence import Evidence
 from audits.finding import Outcome
 from audits.registry import STANDARD
+from audits.release import priced
 from audits.release.bundle import Bundle, Contents, seal
-from audits.release.certificate import code_digest, load_certificate
+from audits.release.certificate import code_digest, load_certificate, standing
 from audits.release.gate import Attempt, Decision, decide
 from audits.release.policy import Gate, Policy
 from audits.release.scorecard import build
@@ -98,7 +99,8 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
     certificate = load_certificate(statement.synthesizer)
     digest = code_digest(sources_of(statement.synthesizer))
     faults = recompute_in_fresh_process(statement.to_json())
-    decision = decide(outcomes, policy, statement, faults, certificate, digest, candidate.attempt)
+    gate = standing(load_certificate(priced.NAME), synthesizer=priced.NAME, code_digest=code_digest(priced.sources()))
+    decision = decide(outcomes, policy, statement, faults, certificate, digest, candidate.attempt, gate)
 
     steps("sealing the bundle")
     scorecard = build(

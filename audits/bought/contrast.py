@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.random import Generator
 
-from audits.attacks.copies import OFF
 from audits.bought.grid import UNIT, Exact, nearest_squared
 from audits.bought.purchase import Bought
 from audits.bought.questions import Questions, everyone, question
@@ -35,6 +34,9 @@ SHARES = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75)
 
 SCORES = ("nearest synthetic row", "nearest synthetic row, relative to the next")
 """What an attacker who has the table alone would rank rows by."""
+
+OFF = 0.005
+"""Added to distances before they are compared, in units of a public range."""
 
 NEAREST = 0.01
 CROWD = 5

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 from audits.finding import Finding, Outcome
 from audits.release.certificate import Certificate, standing
 from audits.release.family import LEVEL, ONE_RUN_SHARE, is_known, is_p_value, p_beyond, rejected
-from audits.release.policy import CheckRule, Effect, Policy, Subjects
+from audits.release.policy import CheckRule, Effect, Gate, Policy, Subjects
 
 if TYPE_CHECKING:
     from privacy.statement import PrivacyStatement  # pulls in the accountants, which `verify` does without
@@ -102,6 +102,7 @@ def decide(
     certificate: Certificate | None,
     code_digest: str,
     attempt: Attempt | None = None,
+    gate_faults: Sequence[str] = (),
 ) -> Decision:
     """Judge a release.
 
@@ -113,9 +114,12 @@ def decide(
         certificate: the empirical certificate of the generator, or None if there is none.
         code_digest: digest of the generator's sources as they are now; a certificate of other sources is stale.
         attempt: which attempt on this version of the table it is; None where none are counted.
+        gate_faults: what is wrong with the certificate of a priced gate; not read where the gate is exact.
     """
+    priced = policy.gate is Gate.PRICED
     checks = (
         *(() if attempt is None else _attempt_checks(attempt, policy)),
+        *((_claim("certificate of the priced gate", "; ".join(gate_faults)),) if priced else ()),
         *_claim_checks(policy, statement, recomputation_faults, certificate, code_digest),
         *(() if statement is None else (one_run_check(outcomes, statement.claim.epsilon, policy),)),
         *outcome_checks(outcomes, policy),
