@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from api.attempts import check_room
 from api.coins import file_digest
 from api.home import Home, Installation
 from api.recipe import Order
@@ -47,15 +48,17 @@ def opened(order: Order, home: Home, noise: NoiseSource) -> Iterator[tuple[Order
 def charge_and_open(
     order: Order, home: Installation, noise: NoiseSource, checkpoint: Checkpoint | None = None
 ) -> tuple[Charge, PrivacyFilter]:
-    """Charge the plan and open the charge: the last point at which nothing has been read.
+    """Charge the price and open the charge: the last point at which nothing has been read.
 
-    The loop ends because a charge somebody else has opened is never handed out again.
+    The loop ends because a charge somebody else has opened is never handed out again. Raises RequestError where the
+    attempts on the table are used up.
     """
+    check_room(home, order.schema, order.recipe.table, order.policy)
     while True:
         charge = home.ledger.charge(
             population=order.schema.population,
             cap=order.cap,
-            cost=order.plan.cost,
+            cost=order.price.cost,
             claim=claim_of(order),
             request=order.request,
             purpose=f"{order.synthesizer.name} release under policy {order.policy.name}",
@@ -72,7 +75,7 @@ def charge_and_open(
 
 def claim_of(order: Order) -> Claim:
     """What the release will promise."""
-    return Claim(epsilon=order.budget.epsilon, delta=order.budget.delta, accountant=accountant_of(order.plan.cost))
+    return Claim(epsilon=order.budget.epsilon, delta=order.budget.delta, accountant=accountant_of(order.price.cost))
 
 
 def _begin_or_go_on(
@@ -118,7 +121,7 @@ def _go_on(
 def _name(order: Order) -> str:
     """Of an order's checkpoint: whatever asks other questions has another."""
     plan = {"population": order.schema.population, "request": order.request, "schema": order.schema.digest,
-            "synthesizer": order.synthesizer.name, "cost": order.plan.cost.to_json()}  # fmt: skip
+            "synthesizer": order.synthesizer.name, "cost": order.price.cost.to_json()}  # fmt: skip
     return hashlib.sha256(canonical(plan)).hexdigest()[:32]
 
 

@@ -47,7 +47,7 @@ SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table S
 Epsilon = Annotated[float, typer.Option(help="Total epsilon of everything bought for the release.")]
 Delta = Annotated[float, typer.Option(help="Total delta.")]
 Synthesizer = Annotated[str, typer.Option(help="aim, mst or independent.")]
-PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, or a policy file.")]
+PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, priced, or a policy file.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Where = Annotated[
@@ -127,13 +127,22 @@ def plan(
     delta: Delta,
     synthesizer: Synthesizer = "aim",
     where: Where = None,
+    policy: Annotated[str | None, typer.Option(help="With what this policy buys for card and gate.")] = None,
     ledger: LedgerFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Price a release, and estimate its time and memory, without reading a row."""
     _guarded(
         lambda: commands.plan(
-            table, schema, synthesizer, epsilon, delta, tuple(where or ()), _home(ledger), as_json=as_json
+            table,
+            schema,
+            synthesizer,
+            epsilon,
+            delta,
+            _home(ledger),
+            where=tuple(where or ()),
+            policy=policy,
+            as_json=as_json,
         ),
         as_json=as_json,
     )

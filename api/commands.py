@@ -16,12 +16,14 @@ from api.further_rows import FurtherRows, sample
 from api.home import Home
 from api.judging import Release
 from api.pipeline import release
-from api.recipe import Recipe
+from api.pricing import Price, price
+from api.recipe import Recipe, check_policy
 from api.steps import Steps
 from api.stopping import stoppable
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
 from audits.release.paper import on_paper
+from audits.release.policy import load_policy
 from audits.release.review import Said, charge_behind, review
 from audits.release.staging import internal_half
 from audits.release.verify import verify
@@ -129,33 +131,42 @@ def plan(
     name: str,
     epsilon: float,
     delta: float,
-    where: Sequence[str],
     home: Home,
     *,
+    where: Sequence[str],
+    policy: str | None,
     as_json: bool,
 ) -> int:
-    """Price a run; only the header of the table is looked at."""
+    """Price a run, with what its policy has bought beside the generator; only the header of the table is looked at."""
     schema = load_schema(schema_file)
     budget = check_budget(epsilon, delta, schema.n_public.value)
     check_file(table, schema)
     target = target_of(schema, where, (), None)
-    planned = synthesizer(name).plan(schema, budget)
-    whole = planned.cost.rdp(SHARE_ORDER)[0]
+    chosen = synthesizer(name)
+    if policy is None:
+        whole_price = Price(generator=chosen.plan(schema, budget), gate=None, card=None)
+    else:
+        asked = load_policy(policy)
+        check_policy(asked, budget)
+        whole_price = price(lambda b: chosen.plan(schema, b), budget, asked, reweighted=bool(target.words))
+    planned = whole_price.generator
+    whole = whole_price.cost.rdp(SHARE_ORDER)[0]
     lines = [
         {
             "purpose": line.purpose,
             "share": float(line.cost.rdp(SHARE_ORDER)[0] / whole),
+            "beside": line in whole_price.beside,
             "delta": line.cost.delta,
             "events": line.cost.to_json(),
         }
-        for line in planned.lines
+        for line in whole_price.lines
     ]
     known = home.path.exists() and schema.population in home.ledger.populations()
     facts = {
         "synthesizer": name,
         "epsilon": budget.epsilon,
         "delta": budget.delta,
-        "epsilon_by_accountant": epsilon_of(planned.cost, budget.delta),
+        "epsilon_by_accountant": epsilon_of(whole_price.cost, budget.delta),
         "lines": lines,
         "notes": [*planned.notes, *doubts(schema, target)],
         "seconds": planned.estimate.seconds,

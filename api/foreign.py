@@ -17,11 +17,12 @@ from audits.evidence import Evidence
 from audits.finding import Outcome
 from audits.release.bundle import Bundle, Contents, seal
 from audits.release.gate import Decision, decide
-from audits.release.policy import load_policy
+from audits.release.policy import Gate, load_policy
 from audits.release.scorecard import build
 from audits.release.signing import SigningKey
 from audits.suite import run_suite
 from privacy.columns import Column, LevelColumn, Source
+from privacy.errors import RequestError
 from privacy.files import check_file
 from privacy.noise import seeded_noise
 from privacy.schema import Schema
@@ -54,6 +55,12 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     if schema.observed:  # its bounds, read off the rows, would stand in the half that leaves
         schema.require_releasable()
     policy = load_policy(asked.policy)
+    if policy.gate is Gate.PRICED:
+        raise RequestError(
+            f"Policy '{policy.name}' judges by bought counts, and an audit charges nothing.",
+            why="A table made elsewhere comes with its rows and without a budget.",
+            fix="Name a policy whose gate is exact.",
+        )
     check_seed(asked.seed)
     released = _released(schema)
     check_file(asked.train, schema)

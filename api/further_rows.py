@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from api.asked_rows import target_of
+from api.attempts import check_room, put_forward
 from api.coins import Coins, file_digest
 from api.home import Home
 from api.judging import Candidate, Release, judge
@@ -24,12 +25,12 @@ from api.streams import Streams
 from audits.assignment import design_for
 from audits.errors import BundleError
 from audits.release.bundle import COINS, MODEL
-from audits.release.policy import load_policy
+from audits.release.policy import Gate, load_policy
 from audits.release.review import internal_files
 from audits.release.staging import internal_half
 from audits.release.verify import signed_predicate, verify
 from privacy.cost import PrivacyCost
-from privacy.errors import TableError
+from privacy.errors import RequestError, TableError
 from privacy.rows import Inline
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
@@ -71,6 +72,12 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
     check_seed(asked.seed)
     check_target(asked.out)
     policy = load_policy(asked.policy)
+    if policy.gate is Gate.PRICED:
+        raise RequestError(
+            f"Policy '{policy.name}' judges by bought counts, and nothing is bought for further rows.",
+            why="The control units have answered once for the price of the release.",
+            fix="Name a policy whose gate is exact, or make a new release.",
+        )
     predicate = _released(bundle, home)
     files = internal_files(bundle, predicate)
     if MODEL not in files or COINS not in files:
@@ -93,7 +100,9 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
             why="Further rows are judged against the rows the model was fitted to and those it was not.",
             fix="Name that file with --table, unchanged. Nothing leaves without evidence.",
         )
+    check_room(home, schema, table, policy)
     home.ledger.record(charge, "attempt", {"further_rows_of": _digest(bundle)})
+    attempt = put_forward(home, charge, schema, table, policy)
     design = design_for(schema.n_public.value)
     parts = split(table, schema, design, Coins(bytes.fromhex(written["key"])), Inline()).parts
     candidate = Candidate(
@@ -109,6 +118,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
         kept={MODEL: files[MODEL], COINS: files[COINS]},
         seed=asked.seed,
         out=asked.out,
+        attempt=attempt,
     )
     return judge(candidate, home, charge, home.signing_key, steps)
 

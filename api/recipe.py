@@ -9,10 +9,11 @@ from pathlib import Path
 
 from api.asked_rows import target_of
 from api.executors import executor_of
+from api.pricing import Price, price
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
 from audits.release.bundle import check_out
-from audits.release.policy import Effect, Policy, load_policy
+from audits.release.policy import BOUGHT, Effect, Gate, Policy, load_policy
 from privacy.calibration import check_budget
 from privacy.errors import RequestError
 from privacy.files import check_file
@@ -79,7 +80,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A recipe that passed every check that needs no row, with its priced plan."""
+    """A recipe that passed every check that needs no row, with its price."""
 
     recipe: Recipe
     schema: Schema
@@ -87,10 +88,15 @@ class Order:
     budget: Budget
     policy: Policy
     synthesizer: Synthesizer
-    plan: Plan
+    price: Price
     design: Design
     target: Target
     executor: Executor
+
+    @property
+    def plan(self) -> Plan:
+        """The generator's plan."""
+        return self.price.generator
 
     @property
     def request(self) -> str:
@@ -143,8 +149,9 @@ def order_of(recipe: Recipe) -> Order:
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
     check_seed(recipe.seed)
-    plan = chosen.plan(schema, budget)
-    check_memory(plan.estimate, recipe.rows or schema.n_public.value or ROWS_WHERE_UNKNOWN, schema, recipe.memory)
+    priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=bool(target.words))
+    rows = recipe.rows or schema.n_public.value or ROWS_WHERE_UNKNOWN
+    check_memory(priced.generator.estimate, rows, schema, recipe.memory)
     return Order(
         recipe=recipe,
         schema=schema,
@@ -152,7 +159,7 @@ def order_of(recipe: Recipe) -> Order:
         budget=budget,
         policy=policy,
         synthesizer=chosen,
-        plan=plan,
+        price=priced,
         design=design_for(schema.n_public.value),
         target=target,
         executor=executor_of(recipe.executor),
@@ -219,10 +226,11 @@ def check_policy(policy: Policy, budget: Budget) -> None:
             why="The release would be charged for, and withheld for certain.",
             fix="Ask for a smaller epsilon, or name a policy that allows it.",
         )
+    there = BOUGHT if policy.gate is Gate.PRICED else AUDITS.keys()
     for rule in policy.checks:
-        if rule.required and rule.effect is Effect.BLOCK and rule.audit not in AUDITS:
+        if rule.required and rule.effect is Effect.BLOCK and rule.audit not in there:
             raise RequestError(
                 f"Policy '{policy.name}' requires the audit '{rule.audit}', which there is none of.",
                 why="Silence withholds: the release would be charged for, and withheld for certain.",
-                fix=f"Correct its name; the audits are {', '.join(AUDITS)}.",
+                fix=f"Correct its name; the audits are {', '.join(there)}.",
             )

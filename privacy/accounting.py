@@ -90,39 +90,48 @@ class Recomputation:
 
 def accountant_of(cost: PrivacyCost) -> Accountant:
     """PLD where every event was fixed beforehand, RDP where something was selected."""
-    selected = any(isinstance(event, Exponential | ZeroConcentrated) for event, _ in cost.events)
-    return Accountant.RDP if selected else Accountant.PLD
+    events = [event for case in cost.cases for event, _ in case.events]
+    return Accountant.RDP if any(isinstance(e, Exponential | ZeroConcentrated) for e in events) else Accountant.PLD
 
 
 def epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant | None = None) -> float:
     """Total epsilon of a cost at a total delta, by its own accountant unless one is named.
 
     Infinite when the delta is used up by discovered lists alone, and by PLD where something was selected: its later
-    events depend on earlier results, which PLD does not price.
+    events depend on earlier results, which PLD does not price. Of parts in parallel it is the largest.
     """
+    by = accountant or accountant_of(cost)
+    return max(_epsilon_of(case, delta, by) for case in cost.cases)
+
+
+def _epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant) -> float:
+    """Of a cost without parts."""
     left = delta - cost.delta
     if left <= 0:
         return math.inf
     bound = rdp_epsilon(cost.rdp(ORDERS), left)
-    own = accountant_of(cost)
-    if accountant is Accountant.PLD and own is Accountant.RDP:
+    if accountant is Accountant.PLD and accountant_of(cost) is Accountant.RDP:
         return math.inf
-    if (accountant or own) is Accountant.RDP or bound > PLD_LIMIT:
+    if accountant is Accountant.RDP or bound > PLD_LIMIT:
         return bound
     return _pld_epsilon(cost, left)
 
 
 def recompute(cost: PrivacyCost, delta: float, accountant: Accountant) -> Recomputation:
     """Price events a second time, for the gate and for `verify`."""
-    left = delta - cost.delta
     fixed = accountant is Accountant.PLD
-    rho = zcdp_rho(cost)
+    closed = [_closed_form(case, delta) for case in cost.cases]
     return Recomputation(
         epsilon=epsilon_of(cost, delta, accountant),
         rdp=epsilon_of(cost, delta, Accountant.RDP),
-        optimistic=_optimistic_epsilon(cost, left) if fixed else None,
-        closed_form=None if fixed or rho is None else zcdp_epsilon(rho, left),
+        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if fixed else None,
+        closed_form=None if fixed or None in closed else max(e for e in closed if e is not None),
     )
+
+
+def _closed_form(cost: PrivacyCost, delta: float) -> float | None:
+    rho = zcdp_rho(cost)
+    return None if rho is None else zcdp_epsilon(rho, delta - cost.delta)
 
 
 def rdp_epsilon(curve: Curve, delta: float, orders: Curve = ORDERS) -> float:

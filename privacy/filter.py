@@ -11,12 +11,12 @@ drawn again, by the run that goes on. Why that is one run of what was charged is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy as np
 
-from privacy.cost import ORDERS, PrivacyCost
+from privacy.cost import ORDERS, Parallel, PrivacyCost, once
 from privacy.errors import OverspendError
 from privacy.mechanisms import Bools, Integers, Mechanism, SampledGaussianMechanism
 from privacy.noise import NoiseSource
@@ -96,6 +96,16 @@ class PrivacyFilter:
             return None
         self.spend(found[1])
         return found[0]
+
+    def parallel(self, costs: Sequence[PrivacyCost]) -> tuple[PrivacyFilter, ...]:
+        """A filter for each of disjoint parts of the units (`privacy.cost.Parallel`), each with its own limit.
+
+        Their parallel composition is spent here, whole, before any of them is used. That a part's filter is asked of
+        that part's units alone is the caller's to keep. They share the transcript, since a run that goes on asks in the
+        same order. Raises OverspendError as `measure` does.
+        """
+        self.spend(once(Parallel(tuple(costs))))
+        return tuple(PrivacyFilter(cost, self.noise, self.kept) for cost in costs)
 
     def spend(self, cost: PrivacyCost) -> None:
         """Record a cost, or refuse it. Only mechanisms that draw their own noise call this directly."""

@@ -204,7 +204,9 @@ class Ledger:
                 )
             transaction.append("void", self._about(charge) | {"reason": reason})
 
-    def record(self, charge: Charge, kind: Literal["attempt", "verdict", "review"], facts: Mapping[str, Any]) -> Entry:
+    def record(
+        self, charge: Charge, kind: Literal["attempt", "candidate", "verdict", "review"], facts: Mapping[str, Any]
+    ) -> Entry:
         """Write down what came of an opened charge: public facts, such as a bundle's digest and its verdict.
 
         Raises:
@@ -249,6 +251,11 @@ class Ledger:
         opened = 0 if books is None else sum(standing.opened + standing.again for standing in books.standing)
         further = [e for e in entries if e.kind == "attempt" and e.body.get("population") == population]
         return opened + len(further)
+
+    def candidates(self, population: str) -> list[tuple[int, Mapping[str, Any]]]:
+        """Place and facts of every table that was put before an exact gate, in order."""
+        entries = [e for e in self._entries() if e.kind == "candidate" and e.body.get("population") == population]
+        return [(entry.seq, entry.body["facts"]) for entry in entries]
 
     def total(self, population: str) -> float:
         """Upper bound on the epsilon of all standing charges together, at the cap's delta."""

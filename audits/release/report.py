@@ -77,8 +77,8 @@ def event_words(event: Mapping[str, Any]) -> str:
 
 
 def _internal(rendering: Rendering) -> dict[str, Any] | None:
-    """Tables and charts of the findings; None where the audience may not see the decision."""
-    if "decision" not in rendering:
+    """Tables and charts of the findings; None where the audience may not see what became of the audits."""
+    if "outcomes" not in rendering:
         return None
     findings = rendering["findings"]
     checks = [_checked(check, findings) for check in rendering["decision"]["checks"]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from api.streams import Streams
 from audits.finding import Interval, Outcome
 from audits.registry import AUDITS
-from audits.release.gate import CLAIM, ONE_RUN, Verdict, decide, one_run_check, outcome_checks, worst
+from audits.release.gate import CLAIM, ONE_RUN, Attempt, Verdict, decide, one_run_check, outcome_checks, worst
 from audits.release.policy import SHIPPED, Effect, Policy, load_policy, parse_policy
 from audits.suite import run_suite
 from privacy.schema_file import parse_schema
@@ -72,8 +72,8 @@ def test_three_verdicts(verdict):
     [
         ((0.48, 0.55), (0.46, 0.57), Verdict.PASS),  # the bad bound on the limit is inside
         ((0.48, 0.5500001), (0.46, 0.57), Verdict.REVIEW),
-        ((0.61, 0.70), (0.60, 0.72), Verdict.REVIEW),  # the good bound on the limit is not beyond
-        ((0.61, 0.70), (0.6000001, 0.72), Verdict.WITHHOLD),
+        ((0.60, 0.70), (0.58, 0.72), Verdict.REVIEW),  # beyond at 95%, where 96% is asked of a single test
+        ((0.61, 0.70), (0.60, 0.72), Verdict.WITHHOLD),
         ((0.40, 0.90), (0.30, 0.95), Verdict.REVIEW),  # no power, no PASS
     ],
 )
@@ -95,7 +95,7 @@ def test_the_other_direction(interval, strict, verdict):
 
 
 @pytest.mark.parametrize(
-    ("p_value", "verdict"), [(0.0099, Verdict.WITHHOLD), (0.01, Verdict.PASS), (1.0, Verdict.PASS)]
+    ("p_value", "verdict"), [(0.025, Verdict.WITHHOLD), (0.0251, Verdict.PASS), (1.0, Verdict.PASS)]
 )
 def test_the_copying_p_value_is_its_own_bound(p_value, verdict):
     checks = outcome_checks([copies(p_value=p_value)], load_policy("internal"))
@@ -238,6 +238,20 @@ def test_a_table_without_a_guarantee_gets_a_banner_or_is_withheld(policy, verdic
     claim = made.checks[0]
     assert claim.verdict is verdict
     assert "guarantee" in claim.reason.lower() or "statement" in claim.reason
+
+
+@pytest.mark.parametrize(
+    ("attempt", "quantity"),
+    [(Attempt(number=4, same_policy=True), "attempts within the policy"),
+     (Attempt(number=2, same_policy=False), "policy of the first attempt")],
+)  # fmt: skip
+def test_too_many_attempts_and_another_policy_withhold(attempt, quantity):
+    policy = load_policy("internal")
+    made = decide(outcomes(), policy, statement(), (), certificate(), CODE, attempt)
+    assert made.verdict is Verdict.WITHHOLD
+    assert [c.quantity for c in made.objections] == [quantity]
+    fine = decide(outcomes(), policy, statement(), (), certificate(), CODE, Attempt(number=3, same_policy=True))
+    assert fine.verdict is Verdict.PASS
 
 
 def test_the_overall_verdict_is_the_worst():
