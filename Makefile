@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-service test-browser check format bench frontier ablation certify gate oracles clean
+.PHONY: demo test test-service test-browser test-integrations check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -27,6 +27,11 @@ test-browser: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -m browser tests/browser
 	OMP_NUM_THREADS=1 TABLEGATE_EXAMPLES=50 $(BIN)/python -m pytest --no-cov tests/web/test_interface.py
+# Dask and Ray are large and stay out of the development environment.
+test-integrations:
+	$(PYTHON) -m venv .venv-integrations
+	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
+	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -41,6 +46,16 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench.run
 
+growth: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.growth
+
+# Both install existing systems into environments under ~/.cache/tablegate-peers (up to 10 GB).
+race: $(READY)
+	$(BIN)/python -m bench.race
+
+accuse: $(READY)
+	$(BIN)/python -m bench.accuse
+
 frontier: $(READY)
 	$(BIN)/python -m bench.frontier
 
@@ -49,6 +64,12 @@ ablation: $(READY)
 
 gate: $(READY)
 	$(BIN)/python -m bench.gate
+
+coverage: $(READY)
+	$(BIN)/python -m bench.coverage
+
+suite: $(READY)
+	$(BIN)/python -m bench.suite
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1000 --store
@@ -60,7 +81,7 @@ oracles:
 	.venv-oracles/bin/python tests/oracles/fit_by_mbi.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

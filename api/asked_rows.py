@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from privacy.columns import LevelColumn
-from privacy.conditions import condition_of, parse_where
+from privacy.columns import LevelColumn, NumberColumn
+from privacy.conditions import Condition, NumbersAllowed, condition_of, parse_where
 from privacy.errors import RequestError
-from privacy.schema import Schema
-from synthesizers.conditioning import MAX_STRATA, Stratum, Target
+from privacy.schema import Schema, quoted
+from synthesizers.conditioning import LEAST_SHARE, MAX_STRATA, Stratum, Target
 
 SHARE = "share"
 
@@ -40,10 +40,66 @@ def target_of(schema: Schema, where: Sequence[str], balance: Sequence[str], give
                 why="It is not a synthesised column with levels.",
                 fix="Name a categorical, ordinal or boolean column of the schema.",
             )
+    conditions = tuple(parse_where(schema, text) for text in where)
+    _check_possible(schema, conditions)
     return Target(
-        where=tuple(parse_where(schema, text) for text in where),
+        where=conditions,
         balance=tuple(dict.fromkeys(balance)),
         given=() if given is None else _given(schema, given),
+    )
+
+
+def doubts(schema: Schema, target: Target) -> tuple[str, ...]:
+    """What a caller should know before paying: what only the fitted model can say of the conditions.
+
+    From public facts alone. How frequent a level is, no public fact says: a model that has next to nothing of what is
+    asked for is found after the charge, which stands.
+    """
+    asked = {c.column for c in (*target.where, *(c for s in target.given for c in s.conditions))} | set(target.balance)
+    open_ones = [name for name in schema.measured if name in asked]
+    found = []
+    if open_ones:
+        found.append(
+            f"The list or bounds of {quoted(open_ones)} are still to be bought: whether rows can meet what is asked of "
+            "them is known after the charge, which stands."
+        )
+    if target.words:
+        found.append(
+            f"Where fewer than {LEAST_SHARE:g} of the model's rows meet a condition, nothing is drawn, and the charge "
+            "stands: rare values are better asked of a model that is released already (`tablegate sample`)."
+        )
+    return tuple(found)
+
+
+def _check_possible(schema: Schema, conditions: Sequence[Condition]) -> None:
+    """Refuse conditions that public bounds and rules leave no row for: nothing need be paid to know that."""
+    joint: dict[str, Condition] = {}
+    for condition in conditions:
+        known = joint.get(condition.column)
+        joint[condition.column] = condition if known is None else known.intersected(condition)
+    for name, condition in joint.items():
+        if condition.is_empty:
+            raise _impossible(f"the conditions on '{name}' together")
+        column = schema[name]
+        if isinstance(column, NumberColumn) and isinstance(condition, NumbersAllowed):
+            low = -math.inf if column.minimum is None else column.minimum
+            high = math.inf if column.maximum is None else column.maximum
+            whole = NumbersAllowed(column=name, minimum=low, maximum=high, missing=True)
+            if condition.intersected(whole).is_empty:
+                raise _impossible(f"the public bounds of '{name}'")
+    rules = [rule for step in schema.constraints.steps for rule in step.implications] if schema.constraints else []
+    for rule in rules:
+        surely = all(c.column in joint and joint[c.column].intersected(c) == joint[c.column] for c in rule.when)
+        then = joint.get(rule.then.column)
+        if surely and then is not None and then.intersected(rule.then).is_empty:
+            raise _impossible(f"the rule '{rule.words}'")
+
+
+def _impossible(by: str) -> RequestError:
+    return RequestError(
+        f"No row can be as asked, by {by}.",
+        why="Public facts say so: it would be paid for in vain.",
+        fix="Ask for a wider condition, or leave one out.",
     )
 
 

@@ -21,6 +21,7 @@ from api.home import Home, default_ledger_path
 from api.recipe import Recipe
 from api.streams import fresh_seed
 from audits.release.review import Said
+from synthesizers.neural.device import DEVICES
 
 app = typer.Typer(
     name="tablegate",
@@ -41,7 +42,7 @@ SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table S
 Epsilon = Annotated[float, typer.Option(help="Total epsilon of everything bought for the release.")]
 Delta = Annotated[float, typer.Option(help="Total delta.")]
 Synthesizer = Annotated[str, typer.Option(help="aim, mst or independent.")]
-PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, or a policy file.")]
+PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, priced, or a policy file.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Where = Annotated[
@@ -51,6 +52,17 @@ Balance = Annotated[
     list[str] | None, typer.Option(help="A column whose levels get equal shares; repeated: every combination.")
 ]
 Given = Annotated[Path | None, typer.Option(help="YAML or JSON list of groups, each with its `share`.")]
+Executor = Annotated[
+    str,
+    typer.Option(envvar="TABLEGATE_EXECUTOR", help="inline, process, dask or ray: where a long table is counted."),
+]
+Memory = Annotated[
+    float | None,
+    typer.Option(envvar="TABLEGATE_MEMORY", min=0.1, help="GB the run may need; by default what the machine has."),
+]
+Deep = Annotated[
+    bool, typer.Option("--deep", help="Ask the deep audits too: minutes to hours, estimated before they start.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -109,12 +121,24 @@ def plan(
     epsilon: Epsilon,
     delta: Delta,
     synthesizer: Synthesizer = "aim",
+    where: Where = None,
+    policy: Annotated[str | None, typer.Option(help="With what this policy buys for card and gate.")] = None,
     ledger: LedgerFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Price a release, and estimate its time and memory, without reading a row."""
     guarded(
-        lambda: commands.plan(table, schema, synthesizer, epsilon, delta, _home(ledger), as_json=as_json),
+        lambda: commands.plan(
+            table,
+            schema,
+            synthesizer,
+            epsilon,
+            delta,
+            _home(ledger),
+            where=tuple(where or ()),
+            policy=policy,
+            as_json=as_json,
+        ),
         as_json=as_json,
     )
 
@@ -134,15 +158,20 @@ def release(
     where: Where = None,
     balance: Balance = None,
     given: Given = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda: for neural synthesizers.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N: for neural synthesizers.")] = "auto",
+    executor: Executor = "inline",
+    memory: Memory = None,
     ledger: LedgerFile = None,
     seed: Seed = None,
-    request: Annotated[str, typer.Option(help="Id of this request; a repeat resumes an unopened charge.")] = "",
+    request: Annotated[
+        str, typer.Option(help="Id of this request; a repeat takes up an unopened charge, or a stopped training.")
+    ] = "",
+    deep: Deep = False,
     as_json: AsJson = False,
 ) -> None:
     """Charge, synthesise, audit, judge, and seal a bundle."""
-    if device not in ("auto", "cpu", "cuda"):
-        raise typer.BadParameter("auto, cpu or cuda", param_hint="--device")
+    if not DEVICES.fullmatch(device):
+        raise typer.BadParameter("auto, cpu, cuda or cuda:N", param_hint="--device")
     recipe = Recipe(
         table=table,
         schema=schema,
@@ -155,9 +184,12 @@ def release(
         seed=fresh_seed() if seed is None else seed,
         request=request,
         device=device,
+        executor=executor,
+        memory=None if memory is None else round(memory * 1e9),
         where=tuple(where or ()),
         balance=tuple(balance or ()),
         given=given,
+        deep=deep,
     )
     guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
 
@@ -199,6 +231,7 @@ def audit(
     schema: SchemaFile,
     policy: PolicyName,
     out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
+    deep: Deep = False,
     ledger: LedgerFile = None,
     seed: Seed = None,
     as_json: AsJson = False,
@@ -212,6 +245,7 @@ def audit(
         policy=policy,
         out=out,
         seed=fresh_seed() if seed is None else seed,
+        deep=deep,
     )
     guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
 
@@ -244,6 +278,17 @@ def verify(
     """Check a bundle, offline."""
     home = None if ledger is None else _home(ledger)
     guarded(lambda: commands.verify_bundle(bundle, home, key, as_json=as_json), as_json=as_json)
+
+
+@app.command()
+def report(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", show_default=False)],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The PDF to write.")],
+    internal: Annotated[bool, typer.Option("--internal", help="The report of the internal half.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a bundle's report as PDF, once the bundle has proven itself (extra `pdf`)."""
+    guarded(lambda: commands.print_report(bundle, out, internal=internal, as_json=as_json), as_json=as_json)
 
 
 @ledger_app.command("show")

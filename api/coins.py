@@ -11,10 +11,11 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from audits.assignment import Design, Parts, assign
+from audits.assignment import Design, Parts, Places, assign, places_of
 from privacy.files import TableFile
 from privacy.noise import NoiseSource, keyed_noise
-from privacy.table import Table
+from privacy.table import Table, UnitNumbers
+from privacy.unit import PrivacyUnit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,11 @@ class Coins:
         """Bound every person's rows and assign every unit: the same parts for the same rows in the same order."""
         noise = keyed_noise(self.key)
         return assign(table.bounded(noise), design, noise)
+
+    def places(self, units: UnitNumbers, unit: PrivacyUnit, design: Design) -> tuple[Places, NoiseSource]:
+        """The same for the rows of a file that is not held: what becomes of each, and the coins still to be thrown."""
+        noise = keyed_noise(self.key)
+        return places_of(units, unit, design, noise), noise
 
     def to_bytes(self, table: TableFile) -> bytes:
         """The coins, and the file they were thrown for: by its place and its digest."""

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from api import words
+from api.asked_rows import doubts, target_of
 from api.display import ERR, OUT, answer, progress
 from api.foreign import ForeignAudit, audit_foreign
 from api.further_rows import FurtherRows, sample
 from api.home import Home
 from api.judging import Release
 from api.pipeline import release
-from api.recipe import Recipe
+from api.pricing import Price, price
+from api.recipe import Recipe, check_policy
 from api.steps import Steps
+from api.stopping import stoppable
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
+from audits.release.paper import on_paper
+from audits.release.policy import load_policy
 from audits.release.review import Said, charge_behind, review
+from audits.release.staging import internal_half
 from audits.release.verify import verify
 from audits.release.wire import decision_to_json
 from privacy.accounting import epsilon_of
@@ -41,8 +48,8 @@ SHARE_ORDER = np.array([16.0])
 
 def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
     """Make a release and say what came of it."""
-    with progress(quiet=as_json) as tell:
-        made = release(recipe, home, Steps(tell))
+    with progress(quiet=as_json) as tell, stoppable() as asked_to_stop:
+        made = release(recipe, home, Steps(tell, asked_to_stop))
     return _show(made, as_json=as_json)
 
 
@@ -81,7 +88,7 @@ def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
     document = draft_schema(table)
     text = write_draft(document)
     if out is not None:
-        _write(out, text)
+        _write(out, text.encode())
     if as_json:
         answer(document, as_json=True, show=lambda: None)
     elif out is None:
@@ -118,30 +125,50 @@ def check(path: Path, table: Path | None, *, as_json: bool) -> int:
     return 0
 
 
-def plan(table: Path, schema_file: Path, name: str, epsilon: float, delta: float, home: Home, *, as_json: bool) -> int:
-    """Price a run; only the header of the table is looked at."""
+def plan(
+    table: Path,
+    schema_file: Path,
+    name: str,
+    epsilon: float,
+    delta: float,
+    home: Home,
+    *,
+    where: Sequence[str],
+    policy: str | None,
+    as_json: bool,
+) -> int:
+    """Price a run, with what its policy has bought beside the generator; only the header of the table is looked at."""
     schema = load_schema(schema_file)
     budget = check_budget(epsilon, delta, schema.n_public.value)
     check_file(table, schema)
-    planned = synthesizer(name).plan(schema, budget)
-    whole = planned.cost.rdp(SHARE_ORDER)[0]
+    target = target_of(schema, where, (), None)
+    chosen = synthesizer(name)
+    if policy is None:
+        whole_price = Price(generator=chosen.plan(schema, budget), gate=None, card=None)
+    else:
+        asked = load_policy(policy)
+        check_policy(asked, budget)
+        whole_price = price(lambda b: chosen.plan(schema, b), budget, asked, reweighted=bool(target.words))
+    planned = whole_price.generator
+    whole = whole_price.cost.rdp(SHARE_ORDER)[0]
     lines = [
         {
             "purpose": line.purpose,
             "share": float(line.cost.rdp(SHARE_ORDER)[0] / whole),
+            "beside": line in whole_price.beside,
             "delta": line.cost.delta,
             "events": line.cost.to_json(),
         }
-        for line in planned.lines
+        for line in whole_price.lines
     ]
     known = home.path.exists() and schema.population in home.ledger.populations()
     facts = {
         "synthesizer": name,
         "epsilon": budget.epsilon,
         "delta": budget.delta,
-        "epsilon_by_accountant": epsilon_of(planned.cost, budget.delta),
+        "epsilon_by_accountant": epsilon_of(whole_price.cost, budget.delta),
         "lines": lines,
-        "notes": list(planned.notes),
+        "notes": [*planned.notes, *doubts(schema, target)],
         "seconds": planned.estimate.seconds,
         "memory_bytes": planned.estimate.memory_bytes,
         "population": schema.population,
@@ -192,6 +219,27 @@ def verify_bundle(bundle: Path, home: Home | None, key: str | None, *, as_json: 
     return 0 if report.ok else 1
 
 
+def print_report(bundle: Path, out: Path, *, internal: bool, as_json: bool) -> int:
+    """Write a bundle's report as PDF, or that of its internal half."""
+    failed = [name for name, status, _ in verify(bundle).checks if status == "failed"]
+    if failed:
+        raise RequestError(
+            "The bundle does not prove itself, so its report is not printed.",
+            why=f"What failed: {', '.join(failed)}.",
+            fix="See `tablegate verify BUNDLE`, and get the bundle again from whoever sealed it.",
+        )
+    half = internal_half(bundle.absolute()) if internal else bundle
+    if not half.is_dir():
+        raise RequestError(
+            "The internal half of this bundle is not here.",
+            why="It stays with whoever made the release.",
+            fix="Print the recipient's report, without --internal.",
+        )
+    _write(out, on_paper((half / "report.html").read_text(encoding="utf-8")))
+    answer({"report": str(out)}, as_json=as_json, show=lambda: OUT.print(f"Printed: {out}"))
+    return 0
+
+
 def show_ledger(home: Home, population: str | None, *, as_json: bool) -> int:
     """What every population has spent."""
     ledger = _existing(home).ledger
@@ -229,9 +277,9 @@ def set_cap(home: Home, population: str, epsilon: float, delta: float, reason: s
     return 0
 
 
-def _write(out: Path, text: str) -> None:
+def _write(out: Path, content: bytes) -> None:
     try:
-        out.write_text(text, encoding="utf-8")
+        out.write_bytes(content)
     except OSError as error:
         raise RequestError(
             f"'{out.name}' cannot be written.",

@@ -14,25 +14,27 @@ from pathlib import Path
 from typing import Any
 
 from api.asked_rows import target_of
+from api.attempts import check_room, put_forward
 from api.coins import Coins, file_digest
 from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import check_rows, check_seed, check_target
+from api.splitting import split
 from api.steps import Steps
 from api.streams import Streams
 from audits.assignment import design_for
 from audits.errors import BundleError
 from audits.release.bundle import COINS, MODEL
-from audits.release.policy import load_policy
+from audits.release.policy import Gate, load_policy
 from audits.release.review import internal_files
 from audits.release.staging import internal_half
 from audits.release.verify import signed_predicate, verify
 from privacy.cost import PrivacyCost
-from privacy.errors import TableError
+from privacy.errors import RequestError, TableError
+from privacy.rows import Inline
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema
 from privacy.statement import Line, PrivacyStatement, claim_of_json
-from privacy.table import read_table
 from synthesizers.artefact import load
 from synthesizers.conditioning import draw, weigh
 
@@ -70,6 +72,12 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
     check_seed(asked.seed)
     check_target(asked.out)
     policy = load_policy(asked.policy)
+    if policy.gate is Gate.PRICED:
+        raise RequestError(
+            f"Policy '{policy.name}' judges by bought counts, and nothing is bought for further rows.",
+            why="The control units have answered once for the price of the release.",
+            fix="Name a policy whose gate is exact, or make a new release.",
+        )
     predicate = _released(bundle, home)
     files = internal_files(bundle, predicate)
     if MODEL not in files or COINS not in files:
@@ -92,9 +100,11 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
             why="Further rows are judged against the rows the model was fitted to and those it was not.",
             fix="Name that file with --table, unchanged. Nothing leaves without evidence.",
         )
+    check_room(home, schema, table, policy)
     home.ledger.record(charge, "attempt", {"further_rows_of": _digest(bundle)})
+    attempt = put_forward(home, charge, schema, table, policy)
     design = design_for(schema.n_public.value)
-    parts = Coins(bytes.fromhex(written["key"])).parts(read_table(table, schema), design)
+    parts = split(table, schema, design, Coins(bytes.fromhex(written["key"])), Inline()).parts
     candidate = Candidate(
         synthetic=synthetic,
         model=model,
@@ -108,6 +118,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
         kept={MODEL: files[MODEL], COINS: files[COINS]},
         seed=asked.seed,
         out=asked.out,
+        attempt=attempt,
     )
     return judge(candidate, home, charge, home.signing_key, steps)
 

@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from api.display import defect, refusal
+from api.steps import StoppedError
 from privacy.errors import BudgetExceededError, JournalError, OverspendError, ReleaseError
 from privacy.ledger import LedgerError
 
@@ -34,4 +35,4 @@ def exit_code(error: ReleaseError) -> int:
     """The contract's exit code of a refusal."""
     if BudgetExceededError.code in (error.code, getattr(error, "kind", "")):  # ours, or a service's that was asked
         return BUDGET_REFUSED
-    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError) else BAD_INPUT
+    return OTHER if isinstance(error, JournalError | LedgerError | OverspendError | StoppedError) else BAD_INPUT

@@ -1,4 +1,4 @@
-"""Where an installation keeps its ledger, its signing key and the tables that wait for a review."""
+"""Where an installation keeps its ledger, its signing key, tables under review, and what stopped runs go on from."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from platformdirs import user_data_path
 
 from audits.release.quarantine import Quarantine
 from audits.release.signing import SigningKey, load_or_make_key
+from privacy.checkpoint import Checkpoints
 from privacy.journal import SqliteJournal
 from privacy.ledger import Ledger
 
@@ -57,6 +58,11 @@ class Home:
     def quarantine(self) -> Quarantine:
         """Where tables under review wait, encrypted."""
         return Quarantine(self.path.with_name(self.path.stem + ".quarantine"))
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        """What runs that take long keep to go on from, encrypted."""
+        return Checkpoints(self.path.with_name(self.path.stem + ".checkpoints"))
 
 
 def default_ledger_path() -> Path:

@@ -6,7 +6,7 @@ The same steps for a release and for further rows of a released model.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,13 +17,17 @@ from api.home import Installation
 from api.steps import Steps
 from api.streams import Streams
 from audits.assignment import Design, Parts
-from audits.evidence import Evidence
+from audits.bought.answers import Answers
+from audits.content import Content
+from audits.evidence import Evidence, Refit
 from audits.finding import Outcome
+from audits.protocol import Audit
 from audits.registry import STANDARD
+from audits.release import priced
 from audits.release.bundle import Bundle, Contents, seal
-from audits.release.certificate import code_digest, load_certificate
-from audits.release.gate import Decision, decide
-from audits.release.policy import Policy
+from audits.release.certificate import code_digest, load_certificate, standing
+from audits.release.gate import Attempt, Decision, decide
+from audits.release.policy import Gate, Policy
 from audits.release.scorecard import build
 from audits.release.signing import SigningKey
 from audits.suite import run_suite
@@ -33,6 +37,7 @@ from privacy.schema import Schema
 from privacy.statement import PrivacyStatement
 from privacy.table import Table
 from synthesizers.conditioning import Weights, thinned
+from synthesizers.marginal.error_bounds import CONFIDENCE
 from synthesizers.protocol import Model
 from synthesizers.registry import sources_of
 
@@ -55,6 +60,10 @@ class Candidate:
         seed: of the streams that protect nobody.
         out: where the bundle goes.
         held: whether people must let the table out even where every check passed.
+        audits: what is asked of it, in order.
+        refit: the generator, for audits that fit it again; None where it is not at hand.
+        bought: what was bought of real rows for card and gate; None where nothing was.
+        attempt: which attempt on this version of the table it is; None where none are counted.
     """
 
     synthetic: Table
@@ -70,6 +79,10 @@ class Candidate:
     seed: int
     out: Path
     held: bool = False
+    audits: tuple[Audit, ...] = STANDARD
+    refit: Refit | None = None
+    bought: Answers | None = None
+    attempt: Attempt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +98,15 @@ class Release:
 def judge(candidate: Candidate, home: Installation, charge: Charge, key: SigningKey, steps: Steps) -> Release:
     """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""
     streams = Streams(candidate.seed)
-    evidence = evidence_of(candidate, streams["thinning"])
-    outcomes = run_suite(STANDARD, evidence, streams, lambda title: steps(f"audit: {title}"))
+    outcomes = audited(candidate, streams, steps)
 
     steps("judging")
     statement, policy = candidate.statement, candidate.policy
     certificate = load_certificate(statement.synthesizer)
     digest = code_digest(sources_of(statement.synthesizer))
     faults = recompute_in_fresh_process(statement.to_json())
-    decision = decide(outcomes, policy, statement, faults, certificate, digest)
+    gate = standing(load_certificate(priced.NAME), synthesizer=priced.NAME, code_digest=code_digest(priced.sources()))
+    decision = decide(outcomes, policy, statement, faults, certificate, digest, candidate.attempt, gate)
 
     steps("sealing the bundle")
     scorecard = build(
@@ -105,10 +118,15 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
         decision=decision,
         synthetic=candidate.synthetic,
         expected_error=candidate.model.expected_error,
+        # A reweighted table has other marginals than the rows it was learnt from, by intention.
+        bounds={} if candidate.reweighted else candidate.model.error_bounds(candidate.synthetic),
+        confidence=CONFIDENCE,
         certificate=certificate,
         reproducibility=_reproducibility(candidate, digest),
         reweighted=candidate.reweighted,
         held=candidate.held,
+        bought=candidate.bought,
+        attempt=candidate.attempt,
     )
     contents = Contents(
         schema=candidate.schema,
@@ -126,6 +144,32 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
     bundle = seal(candidate.out, contents, synthetic=candidate.synthetic, key=key, quarantine=home.quarantine)
     home.ledger.record(charge, "verdict", {"verdict": str(decision.verdict), "bundle": bundle.digest})
     return Release(bundle=bundle, decision=decision, statement=statement, outcomes=outcomes)
+
+
+def audited(candidate: Candidate, streams: Streams, steps: Steps) -> tuple[Outcome, ...]:
+    """What the verdict will be formed from: every audit that was asked for; or, for a priced gate, what was bought.
+
+    With a priced gate no audit reads a real row: whatever it did, an error or a silence too, would be one more answer
+    that nothing was paid for. The content scan reads synthetic rows alone.
+    """
+    evidence = evidence_of(candidate, streams["thinning"])
+
+    def tell(title: str) -> None:
+        steps(f"audit: {title}")
+
+    if candidate.policy.gate is Gate.EXACT:
+        return run_suite(candidate.audits, evidence, streams, tell)
+    if candidate.bought is None:
+        raise ValueError("a priced gate needs bought counts")
+    nobody = np.zeros(0, np.int64)
+    blind = replace(
+        evidence,
+        train=evidence.train.select(nobody),
+        pooled=evidence.pooled[nobody],
+        control=evidence.control.select(nobody),
+        reference=evidence.reference.select(nobody),
+    )
+    return (*run_suite([Content()], blind, streams, tell), candidate.bought.gate_outcome())
 
 
 def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
@@ -154,6 +198,7 @@ def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
         synthetic=candidate.synthetic,
         claimed_delta=candidate.statement.claim.delta,
         expected_error=candidate.model.expected_error,
+        refit=None if candidate.reweighted else candidate.refit,
     )
 
 

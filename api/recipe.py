@@ -9,20 +9,27 @@ from pathlib import Path
 
 from api.asked_rows import target_of
 from api.coins import place_of
+from api.executors import executor_of
+from api.pricing import Price, price
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
 from audits.release.bundle import check_out
-from audits.release.policy import Effect, Policy, load_policy
+from audits.release.policy import BOUGHT, Effect, Gate, Policy, load_policy
 from privacy.calibration import check_budget
 from privacy.errors import RequestError
 from privacy.files import TableFile, check_file
+from privacy.rows import Executor
 from privacy.schema import Budget, Schema
 from privacy.schema_file import load_schema
 from synthesizers.conditioning import Target
-from synthesizers.protocol import Plan, Synthesizer
+from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN
+from synthesizers.protocol import Estimate, Plan, Synthesizer
 from synthesizers.registry import synthesizer
 
 MAX_ROWS = 50_000_000
+SYNTHETIC_BYTES_A_ROW, SYNTHETIC_BYTES_A_CELL = 200, 40
+"""Of a synthetic row: codes and numbers, and each cell as text while its file is written."""
+
 MAX_NAME_BYTES = 200
 """Longest name of a bundle: its halves, and the hidden folder they are written in, have longer ones."""
 
@@ -43,10 +50,13 @@ class Recipe:
         where: conditions every drawn row meets, as the command line writes them.
         balance: columns whose combinations of levels get equal shares.
         given: file of groups and their shares.
-        request: the caller's id of this request, or empty to derive it: the same command then resumes a charge that
-            was never opened.
-        device: "auto", "cpu" or "cuda".
+        request: the caller's id of this request, or empty to derive it: the same command then takes up a charge that
+            was never opened, or a training that was stopped.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        executor: where the rows of a long table are counted: a name of `api.executors`.
+        memory: bytes the run may be expected to need at most; None for what the machine has.
         held: whether people must let the table out even where every check passed.
+        deep: whether the deep audits are asked as well.
     """
 
     table: TableFile
@@ -60,15 +70,18 @@ class Recipe:
     seed: int
     request: str
     device: str = "auto"
+    executor: str = "inline"
+    memory: int | None = None
     where: tuple[str, ...] = ()
     balance: tuple[str, ...] = ()
     given: Path | None = None
     held: bool = False
+    deep: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A recipe that passed every check that needs no row, with its priced plan."""
+    """A recipe that passed every check that needs no row, with its price."""
 
     recipe: Recipe
     schema: Schema
@@ -76,9 +89,15 @@ class Order:
     budget: Budget
     policy: Policy
     synthesizer: Synthesizer
-    plan: Plan
+    price: Price
     design: Design
     target: Target
+    executor: Executor
+
+    @property
+    def plan(self) -> Plan:
+        """The generator's plan."""
+        return self.price.generator
 
     @property
     def request(self) -> str:
@@ -134,6 +153,9 @@ def ordered(recipe: Recipe, schema: Schema, policy: Policy) -> Order:
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
     check_seed(recipe.seed)
+    priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=bool(target.words))
+    rows = recipe.rows or schema.n_public.value or ROWS_WHERE_UNKNOWN
+    check_memory(priced.generator.estimate, rows, schema, recipe.memory)
     return Order(
         recipe=recipe,
         schema=schema,
@@ -141,9 +163,10 @@ def ordered(recipe: Recipe, schema: Schema, policy: Policy) -> Order:
         budget=budget,
         policy=policy,
         synthesizer=chosen,
-        plan=chosen.plan(schema, budget),
+        price=priced,
         design=design_for(schema.n_public.value),
         target=target,
+        executor=executor_of(recipe.executor),
     )
 
 
@@ -178,6 +201,27 @@ def check_seed(seed: int) -> None:
         )
 
 
+def check_memory(estimate: Estimate, rows: int, schema: Schema, most: int | None) -> None:
+    """Refuse a run that is not expected to fit into memory. Raises RequestError.
+
+    Args:
+        estimate: of the fit.
+        rows: synthetic rows, which are held while they are audited and written.
+        schema: what they are coded by.
+        most: bytes it may need; None for what the machine has.
+    """
+    most = most or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    drawn = rows * (SYNTHETIC_BYTES_A_ROW + SYNTHETIC_BYTES_A_CELL * len(schema.columns))
+    needed = estimate.memory_bytes + drawn
+    if needed > most:
+        fitted = f"{estimate.memory_bytes / 1e9:.1f} GB to fit and {drawn / 1e9:.1f} GB for {rows:,} synthetic rows"
+        raise RequestError(
+            f"The run is expected to need {fitted}; {most / 1e9:.1f} GB are allowed.",
+            why="It would be charged for, and ended by the system before it is done.",
+            fix="Ask for fewer --rows, choose another synthesizer (`mst` needs least), or allow more with --memory.",
+        )
+
+
 def check_policy(policy: Policy, budget: Budget) -> None:
     """Refuse a request its policy can only withhold: the charge would buy nothing. Raises RequestError."""
     if budget.epsilon > policy.max_epsilon:
@@ -186,10 +230,11 @@ def check_policy(policy: Policy, budget: Budget) -> None:
             why="The release would be charged for, and withheld for certain.",
             fix="Ask for a smaller epsilon, or name a policy that allows it.",
         )
+    there = BOUGHT if policy.gate is Gate.PRICED else AUDITS.keys()
     for rule in policy.checks:
-        if rule.required and rule.effect is Effect.BLOCK and rule.audit not in AUDITS:
+        if rule.required and rule.effect is Effect.BLOCK and rule.audit not in there:
             raise RequestError(
                 f"Policy '{policy.name}' requires the audit '{rule.audit}', which there is none of.",
                 why="Silence withholds: the release would be charged for, and withheld for certain.",
-                fix=f"Correct its name; the audits are {', '.join(AUDITS)}.",
+                fix=f"Correct its name; the audits are {', '.join(there)}.",
             )

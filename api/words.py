@@ -115,13 +115,19 @@ def plan(facts: Mapping[str, Any]) -> None:
         f"(the plan's events add up to {facts['epsilon_by_accountant']:.6g}); no row was read"
     )
     rows = [
-        (line["purpose"], f"{line['share']:.1%}", f"{line['delta']:.2g}" if line["delta"] else "")
+        (
+            line["purpose"],
+            f"({line['share']:.1%})" if line["beside"] else f"{line['share']:.1%}",
+            f"{line['delta']:.2g}" if line["delta"] else "",
+        )
         for line in facts["lines"]
     ]
     grid("", ("buys", "share of the budget", "delta of its own"), rows)
     OUT.print(
         f"about {facts['seconds']:.0f} s and {facts['memory_bytes'] / 1e6:.0f} MB on two cores, without the audits"
     )
+    if any(line["beside"] for line in facts["lines"]):
+        OUT.print("In brackets: paid by units that do not train, in the place of the rest and not on top of it.")
     for note in facts["notes"]:
         OUT.print(note, style="yellow")
     spent = f"population '{facts['population']}' has spent epsilon {_short(facts['population_spent'])}"

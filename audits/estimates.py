@@ -108,8 +108,9 @@ def estimate_finding(
     n: int,
     limits: tuple[float, float],
     looked_at: int,
+    audience: Audience = Audience.INTERNAL,
 ) -> Finding:
-    """An internal finding with normal bounds, cut to the quantity's own range.
+    """A finding with normal bounds, cut to the quantity's own range; internal unless it was bought.
 
     Args:
         audit: name of the audit.
@@ -122,6 +123,7 @@ def estimate_finding(
         n: rows behind it.
         limits: smallest and largest value the quantity can take.
         looked_at: how many estimates the bounds hold for at once (Bonferroni); 1 for one fixed beforehand.
+        audience: who may see it.
     """
     ends = []
     for confidence in (USUAL, STRICT):
@@ -138,7 +140,7 @@ def estimate_finding(
         worse=worse,
         n=n,
         detectable=float(ndtri(POWER) - ndtri(LEVEL / looked_at)) * error,
-        audience=Audience.INTERNAL,
+        audience=audience,
     )
 
 

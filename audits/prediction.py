@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.random import Generator
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -25,8 +25,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.features import linear_matrix, tree_matrix
-from audits.rows import canonical
-from privacy.columns import Floats, LevelColumn
+from audits.rows import canonical, cells_of
+from privacy.columns import Column, Floats, LevelColumn
 from privacy.table import Table
 
 Model: TypeAlias = Callable[[Table, Table, LevelColumn, Generator], Floats]
@@ -36,6 +36,7 @@ MAX_TREES = 100
 TREES_IN_ALL = 400
 """Over all classes: boosting grows one tree a class and round, and a target of sixty classes must not take minutes."""
 
+FOREST_TREES, FOREST_LEAF = 50, 5
 MAX_ITERATIONS = 300
 WEAK_PENALTY = 10.0
 """Inverse penalty of the logistic regression: numbers scaled by public bounds are small where a tail is heavy, and
@@ -82,19 +83,37 @@ def logistic_regression(learn: Table, predict: Table, target: LevelColumn, rng: 
         return _spread(model.predict_proba(linear_matrix(predict, leave_out=target.name)), classes, target)
 
 
-MODELS: Mapping[str, Model] = MappingProxyType(
-    {"gradient boosting": gradient_boosting, "logistic regression": logistic_regression}
+def random_forest(learn: Table, predict: Table, target: LevelColumn, rng: Generator) -> Floats:
+    """A random forest on codes and numbers. Takes and returns what its siblings do."""
+    codes = learn.codes(target.name)
+    classes = np.unique(codes)
+    if len(classes) < 2:
+        return _certain(classes, len(predict), target)
+    model = RandomForestClassifier(
+        n_estimators=FOREST_TREES, min_samples_leaf=FOREST_LEAF, random_state=int(rng.integers(2**31))
+    )
+    with threadpool_limits(limits=1):
+        model.fit(tree_matrix(learn, leave_out=target.name), codes)
+        return _spread(model.predict_proba(tree_matrix(predict, leave_out=target.name)), classes, target)
+
+
+FAMILIES: Mapping[str, Model] = MappingProxyType(
+    {
+        "gradient boosting": gradient_boosting,
+        "logistic regression": logistic_regression,
+        "random forest": random_forest,
+    }
 )
 
 
-def labelled_rows(evidence: Evidence, target: LevelColumn, max_rows: int, rng: Generator) -> tuple[Table, Table, Table]:
+def labelled_rows(evidence: Evidence, target: Column, max_rows: int, rng: Generator) -> tuple[Table, Table, Table]:
     """What is learnt from and what is predicted: synthetic and train rows, equally many, and control rows.
 
     Rows without a label are left out. Tables larger than the smaller side, or than `max_rows`, are sampled without
     replacement; the order of their rows does not matter.
 
     Raises:
-        InconclusiveError: the target has fewer than two codes in control, or a side has no labelled row.
+        InconclusiveError: the target has fewer than two values in control, or a side has no labelled row.
     """
     synthetic, train, control = (
         _labelled(table, target) for table in (evidence.synthetic, evidence.train, evidence.control)
@@ -102,13 +121,15 @@ def labelled_rows(evidence: Evidence, target: LevelColumn, max_rows: int, rng: G
     size = min(len(synthetic), len(train), max_rows)
     if size == 0:
         raise InconclusiveError("the synthetic table or the training rows hold no labelled row")
-    if len(np.unique(control.codes(target.name))) < 2:
-        raise InconclusiveError("the control rows hold fewer than two classes of the target")
+    if len(np.unique(cells_of(control, target))) < 2:
+        raise InconclusiveError("the control rows hold fewer than two values of the target")
     return _sample(canonical(synthetic), size, rng), _sample(canonical(train), size, rng), control
 
 
-def _labelled(table: Table, target: LevelColumn) -> Table:
-    return table.select(table.codes(target.name) != target.n_codes - 1)
+def _labelled(table: Table, target: Column) -> Table:
+    if isinstance(target, LevelColumn):
+        return table.select(table.codes(target.name) != target.n_codes - 1)
+    return table.select(~np.isnan(table.numbers(target.name)))
 
 
 def _sample(table: Table, size: int, rng: Generator) -> Table:

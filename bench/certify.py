@@ -18,21 +18,28 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.random import default_rng
+from numpy.random import Generator, default_rng
 
+from audits.release import priced
 from audits.release.certificate import Certificate, code_digest, store_certificate
+from bench.priced import PricedGate, rows
 from bench.short import SHORT
 from bench.tradeoff import lower_bound, mu_allowed, mu_charged, mu_of_ranks
 from bench.transcript import RecordingFilter, ReplayingFilter, kullback_leibler, log_likelihood_ratio
 from privacy.columns import Floats
+from privacy.cost import PrivacyCost
+from privacy.filter import PrivacyFilter
 from privacy.noise import NoiseSource, system_noise
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
-from synthesizers.protocol import Plan, Synthesizer
+from synthesizers.protocol import Progress
 from synthesizers.registry import sources_of
 
 BUDGET = Budget(epsilon=4.0, delta=1e-2)
@@ -41,6 +48,35 @@ epsilon 1. Noise scales with the budget, and so does a fault in it."""
 
 CONFIDENCE = 0.999
 UNITS = 12
+
+
+class Run(Protocol):
+    """A priced run."""
+
+    @property
+    def cost(self) -> PrivacyCost:
+        """What it may emit."""
+        ...
+
+    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> Any:
+        """Read the rows through the filter."""
+        ...
+
+
+class Certifiable(Protocol):
+    """What can be certified: a synthesizer, or whatever else reads rows through a filter alone."""
+
+    @property
+    def name(self) -> str:
+        """Name of its certificate."""
+        ...
+
+    def plan(self, schema: Schema, budget: Budget) -> Run:
+        """Calibrate to a budget."""
+        ...
+
+
+CERTIFIED: Mapping[str, Certifiable] = {**SHORT, priced.NAME: PricedGate()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +172,21 @@ def neighbours(max_rows: int | None = None) -> Neighbours:
     return Neighbours(full, full.select(units < UNITS))
 
 
+def priced_neighbours() -> Neighbours:
+    """Equal rows, and one more that is like one synthetic row and unlike all others."""
+    full = rows(UNITS, 1)
+    return Neighbours(full, full.select(np.arange(UNITS)))
+
+
 def worst_neighbours(name: str) -> Neighbours:
-    """The neighbours a named synthesizer's certificate is made on."""
+    """The neighbours a named synthesizer's, or the priced gate's, certificate is made on."""
+    if name == priced.NAME:
+        return priced_neighbours()
     return vote_neighbours() if name == "pate-gan" else neighbours()
 
 
 def attack(
-    synthesizer: Synthesizer,
+    synthesizer: Certifiable,
     runs: int,
     noise: NoiseSource,
     budget: Budget = BUDGET,
@@ -174,12 +218,12 @@ def attack(
     )
 
 
-def certify(synthesizer: Synthesizer, runs: int, noise: NoiseSource, budget: Budget = BUDGET) -> Certificate:
+def certify(synthesizer: Certifiable, runs: int, noise: NoiseSource, budget: Budget = BUDGET) -> Certificate:
     """A certificate of the sources as they are now."""
     found = attack(synthesizer, runs, noise, budget, worst_neighbours(synthesizer.name))
     return Certificate(
         synthesizer=synthesizer.name,
-        code_digest=code_digest(sources_of(synthesizer.name)),
+        code_digest=code_digest(sources(synthesizer.name)),
         epsilon_claimed=budget.epsilon,
         delta=budget.delta,
         epsilon_lower_bound=found.epsilon_lower_bound,
@@ -195,10 +239,15 @@ def certify(synthesizer: Synthesizer, runs: int, noise: NoiseSource, budget: Bud
     )
 
 
+def sources(name: str) -> tuple[Path, ...]:
+    """The sources a certificate vouches for."""
+    return priced.sources() if name == priced.NAME else sources_of(name)
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=sorted(SHORT))
+    parser.add_argument("names", nargs="*", default=sorted(CERTIFIED))
     parser.add_argument("--runs", type=int, default=1500)
     parser.add_argument("--epsilon", type=float, default=BUDGET.epsilon)
     parser.add_argument("--store", action="store_true")
@@ -206,7 +255,7 @@ def main() -> None:
     budget = Budget(epsilon=arguments.epsilon, delta=BUDGET.delta)
     failed = False
     for name in arguments.names:
-        made = certify(SHORT[name], arguments.runs, system_noise(), budget)
+        made = certify(CERTIFIED[name], arguments.runs, system_noise(), budget)
         failed |= made.epsilon_lower_bound > made.epsilon_claimed
         print(
             f"{name}: claimed epsilon {made.epsilon_claimed} at delta {made.delta}; at least "
@@ -219,7 +268,7 @@ def main() -> None:
     raise SystemExit(1 if failed else 0)
 
 
-def _run(plan: Plan, ran: Table, other: Table, noise: NoiseSource) -> tuple[float, float]:
+def _run(plan: Run, ran: Table, other: Table, noise: NoiseSource) -> tuple[float, float]:
     """Of one run on the table `ran`: log-likelihood ratio of it to `other`, and Kullback-Leibler divergence."""
     recorded = RecordingFilter(plan.cost, noise, UNITS)
     plan.fit(ran, recorded, default_rng(0), _quiet)

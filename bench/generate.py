@@ -9,14 +9,18 @@ import json
 import sys
 from pathlib import Path
 
+from api.coins import fresh_coins
+from api.splitting import assigned
 from api.steps import Steps
 from api.streams import Streams
+from audits.assignment import Design
 from privacy.calibration import check_budget
 from privacy.files import check_file
 from privacy.filter import PrivacyFilter
-from privacy.noise import system_noise
+from privacy.noise import NoiseSource, system_noise
+from privacy.rows import Inline, Rows, held
+from privacy.schema import Schema
 from privacy.schema_file import load_schema
-from privacy.table import read_table
 from synthesizers.registry import synthesizer
 
 BLOCK_ROWS = 500_000
@@ -32,11 +36,11 @@ def main() -> None:
     check_file(Path(table_file), schema)
     plan = synthesizer(name).plan(schema, check_budget(float(epsilon), float(delta), schema.n_public.value))
     steps("read")
-    table = read_table(Path(table_file), schema)
     streams = Streams(0)
     noise = system_noise()
-    model = plan.fit(table.bounded(noise), PrivacyFilter(plan.cost, noise), streams["fit"], lambda _: steps("fit"))
-    del table
+    rows = all_rows(Path(table_file), schema, noise)
+    model = plan.fit(rows, PrivacyFilter(plan.cost, noise), streams["fit"], lambda step: steps(f"fit: {step}"))
+    del rows
     steps("sample and write")
     left, stream = max(1, round(model.n_rows_estimate)), streams["sample"]
     with Path(out).open("wb") as file:
@@ -46,6 +50,15 @@ def main() -> None:
             file.write(drawn[drawn.index(b"\n") + 1 :])
             left -= BLOCK_ROWS
     print(json.dumps({"steps": steps.seconds, "estimate": plan.estimate.seconds}))
+
+
+def all_rows(path: Path, schema: Schema, noise: NoiseSource) -> Rows:
+    """Every row of a file, as a release would train on them: held, or read again for every count."""
+    table = held(path, schema)
+    if table is not None:
+        return table.bounded(noise)
+    everybody = Design(reference=0.0, pool=0.0)
+    return assigned(path, schema, everybody, fresh_coins(noise), Inline()).train
 
 
 if __name__ == "__main__":

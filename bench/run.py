@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,15 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
 SCHEMAS = ROOT / "bench" / "schemas"
+MEASURED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "TQDM_DISABLE": "1",
+}
+"""Environment of what is measured: one thread for numerical libraries, PyTorch and JAX, and no progress bars."""
+
 BASELINE = (
     "import sys, pandas as pd; from sklearn.ensemble import HistGradientBoostingClassifier as H;"
     "a, b = (pd.read_csv(p) for p in sys.argv[1:]);"
@@ -33,10 +43,11 @@ BASELINE = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished process: its output, wall-clock seconds and peak memory."""
+    """A finished process: its output, wall-clock and CPU seconds, and peak memory."""
 
     output: str
     seconds: float
+    cpu_seconds: float
     peak_megabytes: float
 
 
@@ -106,17 +117,37 @@ def timings(work: Path) -> dict[str, float]:
     return found
 
 
-def run(arguments: Sequence[str], codes: Sequence[int] = (0,)) -> Run:
-    """Run a Python process alone and account for it. Raises CalledProcessError for an unexpected exit code."""
+def run(
+    arguments: Sequence[str],
+    codes: Sequence[int] = (0,),
+    *,
+    python: str | Path = sys.executable,
+    cpu_limit: int | None = None,
+) -> Run:
+    """Run a Python process alone and account for it.
+
+    Args:
+        arguments: after the Python.
+        codes: exit codes that are no failure.
+        python: which one.
+        cpu_limit: seconds of CPU time after which the system stops the process. Other work on the machine costs a
+            process wall-clock time, and no CPU time.
+
+    Raises CalledProcessError for an unexpected exit code; it is -SIGXCPU where the limit was reached.
+    """
     start = perf_counter()
-    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    output = process.stdout.read() if process.stdout else ""
+    process = subprocess.Popen([str(python), *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    if cpu_limit is not None:
+        resource.prlimit(process.pid, resource.RLIMIT_CPU, (cpu_limit, cpu_limit + 5))
+    assert process.stdout is not None
+    with process.stdout as stream:
+        output = stream.read()
     _, status, usage = os.wait4(process.pid, 0)
     code = os.waitstatus_to_exitcode(status)
     process.returncode = code
     if code not in codes:
         raise subprocess.CalledProcessError(code, arguments)
-    return Run(output, perf_counter() - start, usage.ru_maxrss / 1024)
+    return Run(output, perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def peers() -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from synthesizers.neural.dp_ctgan import DPCTGAN
 from synthesizers.neural.pate_gan import PATEGAN
+from synthesizers.neural.warm_start import WarmStartMethod
 from synthesizers.protocol import Synthesizer
 from synthesizers.registry import GENERATORS
 from synthesizers.structured import Structured
@@ -17,13 +18,12 @@ from synthesizers.structured import Structured
 
 def short(generator: Synthesizer, pretraining_steps: int = 3) -> Synthesizer:
     """A generator as it is, or with fewer and smaller steps."""
+    start = WarmStartMethod(hidden=16, tilt_rows=200, device="cpu", pretraining_steps=pretraining_steps)
     match generator:
         case DPCTGAN():
-            smaller = replace(generator, hidden=16, tilt_rows=200, device="cpu", pretraining_steps=pretraining_steps)
-            return replace(smaller, steps=20, critic_hidden=4)
+            return replace(generator, start=start, steps=20, critic_hidden=4)
         case PATEGAN():
-            fitted = replace(generator, hidden=16, tilt_rows=200, device="cpu", pretraining_steps=pretraining_steps)
-            votes = replace(fitted, max_teachers=20, rounds=4, labels=40)
+            votes = replace(generator, start=start, max_teachers=20, rounds=4, labels=40)
             return replace(votes, generator_steps=1, student_hidden=4, student_steps=3)
         case _:
             return generator

@@ -50,6 +50,20 @@ def lower_bound(members: Floats, others: Floats, *, delta: float, confidence: fl
     return max(0.0, plain, gaussian)
 
 
+def bound_of_guesses(members: Bools, others: Bools, *, delta: float, confidence: float) -> float:
+    """Lower bound on epsilon at `delta`, of any mechanism, from guesses "with the unit" on both sides, shape (runs,).
+
+    The rule that guessed was fixed before these runs. Both error rates are bounded at once (Clopper-Pearson, half the
+    error each), and two conversions follow from the same two bounds: log((TPR - delta) / FPR), and the same with the
+    sides exchanged. Nothing is assumed about the trade-off curve, which of a foreign mechanism nobody knows.
+    Source: Kairouz, Oh & Viswanath 2015, "The composition theorem for differential privacy", theorem 2.1.
+    """
+    error = (1 - confidence) / 2
+    tpr, tnr = _low(members, error), _low(~others, error)
+    ratios = ((tpr - delta) / (1 - tnr), (tnr - delta) / (1 - tpr))
+    return max([0.0, *(math.log(ratio) for ratio in ratios if ratio > 0)])
+
+
 def mu_of_ranks(members: Floats, others: Floats) -> Estimate:
     """The Gaussian trade-off parameter with the area under the ROC that two samples show, shape (runs,) each.
 

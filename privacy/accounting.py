@@ -15,18 +15,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import reduce
+from functools import lru_cache, reduce
+from typing import TypeAlias
 
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.dp_event import DiscreteLaplaceDpEvent
-from dp_accounting.pld import PLDAccountant, privacy_loss_distribution
+from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.rdp import compute_epsilon
 from scipy.optimize import minimize_scalar
 
 from privacy.cost import (
     ORDERS,
     Curve,
-    Event,
     Exponential,
     Gaussian,
     Laplace,
@@ -37,6 +35,8 @@ from privacy.cost import (
 
 PLD_INTERVAL = 1e-4
 """Discretisation of privacy losses. The accountant rounds up, its optimistic twin down."""
+
+_Fixed: TypeAlias = Gaussian | SampledGaussian | Laplace
 
 PLD_LIMIT = 100.0
 """Above this the Rényi bound stands for the PLD: a loss distribution that wide fills the memory and helps nobody."""
@@ -90,39 +90,48 @@ class Recomputation:
 
 def accountant_of(cost: PrivacyCost) -> Accountant:
     """PLD where every event was fixed beforehand, RDP where something was selected."""
-    selected = any(isinstance(event, Exponential | ZeroConcentrated) for event, _ in cost.events)
-    return Accountant.RDP if selected else Accountant.PLD
+    events = [event for case in cost.cases for event, _ in case.events]
+    return Accountant.RDP if any(isinstance(e, Exponential | ZeroConcentrated) for e in events) else Accountant.PLD
 
 
 def epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant | None = None) -> float:
     """Total epsilon of a cost at a total delta, by its own accountant unless one is named.
 
     Infinite when the delta is used up by discovered lists alone, and by PLD where something was selected: its later
-    events depend on earlier results, which PLD does not price.
+    events depend on earlier results, which PLD does not price. Of parts in parallel it is the largest.
     """
+    by = accountant or accountant_of(cost)
+    return max(_epsilon_of(case, delta, by) for case in cost.cases)
+
+
+def _epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant) -> float:
+    """Of a cost without parts."""
     left = delta - cost.delta
     if left <= 0:
         return math.inf
     bound = rdp_epsilon(cost.rdp(ORDERS), left)
-    own = accountant_of(cost)
-    if accountant is Accountant.PLD and own is Accountant.RDP:
+    if accountant is Accountant.PLD and accountant_of(cost) is Accountant.RDP:
         return math.inf
-    if (accountant or own) is Accountant.RDP or bound > PLD_LIMIT:
+    if accountant is Accountant.RDP or bound > PLD_LIMIT:
         return bound
     return _pld_epsilon(cost, left)
 
 
 def recompute(cost: PrivacyCost, delta: float, accountant: Accountant) -> Recomputation:
     """Price events a second time, for the gate and for `verify`."""
-    left = delta - cost.delta
     fixed = accountant is Accountant.PLD
-    rho = zcdp_rho(cost)
+    closed = [_closed_form(case, delta) for case in cost.cases]
     return Recomputation(
         epsilon=epsilon_of(cost, delta, accountant),
         rdp=epsilon_of(cost, delta, Accountant.RDP),
-        optimistic=_optimistic_epsilon(cost, left) if fixed else None,
-        closed_form=None if fixed or rho is None else zcdp_epsilon(rho, left),
+        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if fixed else None,
+        closed_form=None if fixed or None in closed else max(e for e in closed if e is not None),
     )
+
+
+def _closed_form(cost: PrivacyCost, delta: float) -> float | None:
+    rho = zcdp_rho(cost)
+    return None if rho is None else zcdp_epsilon(rho, delta - cost.delta)
 
 
 def rdp_epsilon(curve: Curve, delta: float, orders: Curve = ORDERS) -> float:
@@ -166,52 +175,39 @@ def gaussian_multiplier(cost: PrivacyCost) -> float:
     return 1 / math.sqrt(precision) if precision else math.inf
 
 
-def _others(cost: PrivacyCost) -> list[tuple[Event, int]]:
-    return [(e, n) for e, n in cost.merged.events if isinstance(e, Laplace | SampledGaussian)]
-
-
+@lru_cache(maxsize=256)  # progress, charge, statement and verdict ask for the price of the same events
 def _pld_epsilon(cost: PrivacyCost, delta: float) -> float:
-    accountant = PLDAccountant(value_discretization_interval=PLD_INTERVAL)
-    multiplier = gaussian_multiplier(cost)
-    if math.isfinite(multiplier):
-        accountant.compose(GaussianDpEvent(multiplier))
-    for event, n in _others(cost):
-        if isinstance(event, SampledGaussian):
-            gaussian = GaussianDpEvent(event.noise_multiplier)
-            accountant.compose(PoissonSampledDpEvent(event.sampling_rate, gaussian), n)
-        elif isinstance(event, Laplace):
-            # On integers the loss is randomized response's: more than the continuous Laplace mechanism's.
-            accountant.compose(DiscreteLaplaceDpEvent(1 / event.noise_multiplier, 1), n)
-    return float(accountant.get_epsilon(delta))
+    return _composed_epsilon(cost, delta, rounded_up=True)
 
 
 def _optimistic_epsilon(cost: PrivacyCost, delta: float) -> float:
     """The same by PLDs rounded down: a figure the true epsilon is not below by more than the discretisation."""
-    parts = []
+    return _composed_epsilon(cost, delta, rounded_up=False)
+
+
+def _composed_epsilon(cost: PrivacyCost, delta: float, *, rounded_up: bool) -> float:
     multiplier = gaussian_multiplier(cost)
-    if math.isfinite(multiplier):
-        parts.append(_gaussian_pld(multiplier, 1.0))
-    for event, n in _others(cost):
-        if isinstance(event, SampledGaussian):
-            parts.append(_gaussian_pld(event.noise_multiplier, event.sampling_rate).self_compose(n))
-        elif isinstance(event, Laplace):
-            laplace = privacy_loss_distribution.from_laplace_mechanism(
-                event.noise_multiplier,
-                pessimistic_estimate=False,
-                value_discretization_interval=PLD_INTERVAL,
-                use_connect_dots=False,
-            )
-            parts.append(laplace.self_compose(n))
+    parts: list[tuple[_Fixed, int]] = [(Gaussian(multiplier), 1)] if math.isfinite(multiplier) else []
+    parts += [(event, n) for event, n in cost.merged.events if isinstance(event, Laplace | SampledGaussian)]
     if not parts:
         return 0.0
-    return max(0.0, float(reduce(lambda a, b: a.compose(b), parts).get_epsilon_for_delta(delta)))
+    distributions = [_distribution(event, rounded_up).self_compose(n) for event, n in parts]
+    return max(0.0, float(reduce(lambda a, b: a.compose(b), distributions).get_epsilon_for_delta(delta)))
 
 
-def _gaussian_pld(noise_multiplier: float, sampling_rate: float) -> privacy_loss_distribution.PrivacyLossDistribution:
-    return privacy_loss_distribution.from_gaussian_mechanism(
-        noise_multiplier,
-        pessimistic_estimate=False,
-        value_discretization_interval=PLD_INTERVAL,
-        sampling_prob=sampling_rate,
-        use_connect_dots=False,
-    )
+@lru_cache(maxsize=8)  # making one takes longer than composing it, and a training is priced at many of its steps
+def _distribution(event: _Fixed, rounded_up: bool) -> privacy_loss_distribution.PrivacyLossDistribution:
+    how = {"value_discretization_interval": PLD_INTERVAL, "pessimistic_estimate": rounded_up,
+           "use_connect_dots": rounded_up}  # fmt: skip
+    match event:
+        case Gaussian(noise_multiplier=z):
+            return privacy_loss_distribution.from_gaussian_mechanism(z, **how)
+        case SampledGaussian(sampling_rate=q, noise_multiplier=z):
+            return privacy_loss_distribution.from_gaussian_mechanism(z, sampling_prob=q, **how)
+        case Laplace(noise_multiplier=b) if rounded_up:
+            # On integers the loss is randomized response's: more than the continuous Laplace mechanism's.
+            return privacy_loss_distribution.from_discrete_laplace_mechanism(
+                1 / b, sensitivity=1, value_discretization_interval=PLD_INTERVAL
+            )
+        case Laplace(noise_multiplier=b):
+            return privacy_loss_distribution.from_laplace_mechanism(b, **how)

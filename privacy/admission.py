@@ -168,7 +168,8 @@ def check_price(cost: PrivacyCost, claim: Claim) -> None:
     Raises:
         RequestError: a number is out of range, or the claimed epsilon below the price.
     """
-    numbers = [value for event in cost.to_json() for value in event.values() if not isinstance(value, str)]
+    events = [event for case in cost.cases for event in case.to_json()]
+    numbers = [value for event in events for value in event.values() if not isinstance(value, str)]
     if not all(math.isfinite(number) and number > 0 for number in (*numbers, claim.epsilon, claim.delta)):
         raise _out_of_range("An event or the claim has a number that is not positive and finite.")
     if not claim.delta < 1:

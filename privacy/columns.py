@@ -48,6 +48,18 @@ class Role(StrEnum):
     DROP = "drop"
 
 
+class Bins(StrEnum):
+    """How a number column is cut into bins.
+
+    UNIFORM needs nothing but bounds, and where one was bought follows the histogram it was read off. The others are
+    bought: QUANTILE bins hold equal shares of the values, TREE cuts in halves where there are many values.
+    """
+
+    UNIFORM = "uniform"
+    QUANTILE = "quantile"
+    TREE = "tree"
+
+
 class NumberKind(StrEnum):
     """The number-like Frictionless types."""
 
@@ -119,6 +131,8 @@ class NumberColumn:
         minimum_source, maximum_source: where each bound comes from.
         minimum_cite, maximum_cite: the documents public bounds are taken from.
         date_format: `strftime` pattern of dates and datetimes; empty for numbers.
+        bins: how it is cut.
+        tail: share of the values that each measured bound may cut off; they are clamped to it.
     """
 
     name: str
@@ -130,6 +144,8 @@ class NumberColumn:
     minimum_cite: str
     maximum_cite: str
     date_format: str
+    bins: Bins = Bins.UNIFORM
+    tail: float = 0.0
     missing: tuple[str, ...]
     role: Role
     sensitive: bool

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from itertools import combinations_with_replacement
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
@@ -154,8 +155,38 @@ class Discovery:
         return np.zeros_like(orders)
 
 
+@dataclass(frozen=True, slots=True)
+class Parallel:
+    """Mechanisms on disjoint parts of the units: independent coins assign each unit to one part, whose price it pays.
+
+    Parallel composition (McSherry 2009, "Privacy integrated queries", theorem 4), here with randomly assigned parts and
+    parts that read each other's answers. Let D' be D without one unit. Hold all coins. Without the unit the run is the
+    same whatever its own coin was; with it, only the mechanisms of the part it falls into have another input, and they
+    are an adaptive composition of that part's events. So under each outcome of its coin the two runs are as close as
+    that part's price says. The runs are mixtures of these with equal weights, and neither Rényi divergences (van Erven
+    & Harremoës 2014, theorem 13: joint quasi-convexity) nor hockey-stick divergences (joint convexity) of mixtures
+    exceed the largest of the parts'. A mechanism that reads units of two parts stands in both.
+
+    Attributes:
+        parts: the price of every part.
+    """
+
+    parts: tuple[PrivacyCost, ...]
+    kind: ClassVar[str] = "parallel"
+
+    def rdp(self, orders: Curve) -> Curve:
+        """The largest of the parts' curves, at each order."""
+        curve: Curve = np.max([part.rdp(orders) for part in self.parts], axis=0)
+        return curve
+
+    @property
+    def delta(self) -> float:
+        """The largest failure probability of a part."""
+        return max(part.delta for part in self.parts)
+
+
 KINDS: dict[str, type[Any]] = {
-    c.kind: c for c in (Gaussian, Exponential, ZeroConcentrated, Laplace, SampledGaussian, Discovery)
+    c.kind: c for c in (Gaussian, Exponential, ZeroConcentrated, Laplace, SampledGaussian, Discovery, Parallel)
 }
 
 
@@ -178,22 +209,31 @@ class PrivacyCost:
     @property
     def delta(self) -> float:
         """Failure probabilities to be added to an accountant's delta."""
-        return sum(n * event.delta for event, n in self.events if isinstance(event, Discovery))
+        return sum(n * event.delta for event, n in self.events if isinstance(event, Discovery | Parallel))
+
+    @property
+    def cases(self) -> tuple[PrivacyCost, ...]:
+        """What one unit may pay: a cost without `Parallel` for every way it may fall into the parts of each."""
+        cases = [PrivacyCost(tuple((event, n) for event, n in self.events if not isinstance(event, Parallel)))]
+        for event, n in self.events:
+            if isinstance(event, Parallel):
+                parts = [case for part in event.parts for case in part.cases]
+                falls = [sum(fall, PrivacyCost()) for fall in combinations_with_replacement(parts, n)]
+                cases = [case + fall for case in cases for fall in falls]
+        return tuple(cases)
 
     @property
     def merged(self) -> PrivacyCost:
         """The same cost with equal events counted together, in a canonical order."""
         counts: dict[Event, int] = {}
         for event, n in self.events:
-            counts[event] = counts.get(event, 0) + n
+            one = Parallel(tuple(part.merged for part in event.parts)) if isinstance(event, Parallel) else event
+            counts[one] = counts.get(one, 0) + n
         return PrivacyCost(tuple(sorted(counts.items(), key=lambda item: repr(item[0]))))
 
     def to_json(self) -> list[dict[str, Any]]:
         """Events as plain values, for ledger and statement."""
-        return [
-            {"event": event.kind, **asdict(event), "count": n}  # type: ignore[call-overload]
-            for event, n in self.merged.events
-        ]
+        return [{"event": event.kind, **_fields(event), "count": n} for event, n in self.merged.events]
 
     @staticmethod
     def from_json(written: Sequence[Mapping[str, Any]]) -> PrivacyCost:
@@ -201,6 +241,8 @@ class PrivacyCost:
         events = []
         for entry in written:
             values = {key: value for key, value in entry.items() if key not in ("event", "count")}
+            if "parts" in values:
+                values["parts"] = tuple(PrivacyCost.from_json(part) for part in values["parts"])
             events.append((KINDS[entry["event"]](**values), int(entry["count"])))
         return PrivacyCost(tuple(events))
 
@@ -208,3 +250,9 @@ class PrivacyCost:
 def once(event: Event) -> PrivacyCost:
     """The cost of one event."""
     return PrivacyCost(((event, 1),))
+
+
+def _fields(event: Event) -> dict[str, Any]:
+    if isinstance(event, Parallel):
+        return {"parts": [part.to_json() for part in event.parts]}
+    return asdict(event)  # type: ignore[call-overload,no-any-return]

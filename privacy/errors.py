@@ -8,7 +8,7 @@ Builtin exceptions are kept for programmers' mistakes.
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ReleaseError(Exception):
@@ -22,6 +22,10 @@ class ReleaseError(Exception):
         self.what = what
         self.why = why
         self.fix = fix
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from a worker to the process that asked it: as they are, whatever they were made from."""
+        return _restored, (type(self), self.args, self.__dict__)
 
 
 class SchemaError(ReleaseError):
@@ -82,3 +86,10 @@ class JournalError(ReleaseError):
 
     code = "journal"
     title = "The ledger cannot be trusted"
+
+
+def _restored(kind: type[ReleaseError], args: tuple[Any, ...], fields: dict[str, Any]) -> ReleaseError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(fields)
+    return error

@@ -13,17 +13,18 @@ import gzip
 import io
 import sys
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from privacy.columns import MAX_LEVEL_LENGTH, SECONDS_PER_DAY, Column, NumberColumn, NumberKind, Texts
+from privacy.columns import MAX_LEVEL_LENGTH, SECONDS_PER_DAY, Column, Floats, NumberColumn, NumberKind, Texts
 from privacy.errors import TableError
 from privacy.schema import Schema
 
@@ -33,8 +34,40 @@ DAMAGED = (OSError, EOFError, zlib.error, csv.Error, pa.ArrowException)
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Texts of a column, each distinct one handled once.
+
+    Attributes:
+        texts: stripped texts, in the order in which they first appear; two may agree where only blanks told them apart.
+        at: place of every cell's text, shape (n,).
+    """
+
+    texts: Sequence[str]
+    at: npt.NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.at)
+
+    def kept(self, rows: npt.NDArray[np.bool_]) -> Words:
+        """The cells of a mask, and no text of any other."""
+        at = self.at[rows]
+        used = np.bincount(at, minlength=len(self.texts)) > 0
+        return Words([text for text, kept in zip(self.texts, used, strict=True) if kept], (np.cumsum(used) - 1)[at])
+
+    def written(self) -> Texts:
+        """The text of every cell, shape (n,)."""
+        texts = np.empty(len(self.texts), dtype=object)
+        texts[:] = self.texts
+        return texts[self.at]
+
+
+Cells: TypeAlias = Words | Floats
+"""A batch of one column: floats where file and schema both say numbers, else texts."""
+
+
+@dataclass(frozen=True, slots=True)
 class HeldFile:
-    """A table file that is not a path: one in a vault, say.
+    """A table file that is not a path and never changes: one in a vault, say.
 
     Attributes:
         name: ends in .csv or .parquet; what messages call it.
@@ -50,9 +83,60 @@ class HeldFile:
 TableFile: TypeAlias = Path | HeldFile
 
 
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Rows of a file that can be read by themselves: a row group of a Parquet file, and the whole of any other.
+
+    Attributes:
+        start, stop: places of its rows in the file.
+        group: the row group; None for the whole file.
+    """
+
+    start: int
+    stop: int
+    group: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """What tells a file from another, or from itself after a change, without reading it."""
+
+    path: TableFile
+    n_bytes: int
+    modified: int
+
+    def require_same(self) -> None:
+        """Refuse a file that was written to since. Raises TableError."""
+        if mark(self.path) != self:
+            raise TableError(
+                f"'{self.path.name}' changed while it was being read.",
+                why="It is read several times, and counts of two different tables do not belong together.",
+                fix="Leave the file alone until the release is done. The charge stands, since rows were read.",
+            )
+
+
+def mark(path: TableFile) -> FileMark:
+    """Size and time of the last change."""
+    if isinstance(path, HeldFile):
+        return FileMark(path, 0, 0)
+    stat = path.stat()
+    return FileMark(path, stat.st_size, stat.st_mtime_ns)
+
+
+def shards_of(path: TableFile, n_rows: int) -> tuple[Shard, ...]:
+    """A file of n rows in parts, in the order of their rows."""
+    if not _is_parquet(path):
+        return (Shard(0, n_rows, None),)
+    with _parquet(path) as file:
+        footer = file.metadata
+    ends = np.cumsum([footer.row_group(i).num_rows for i in range(footer.num_row_groups)]).tolist()
+    return tuple(Shard(start, end, i) for i, (start, end) in enumerate(zip([0, *ends], ends, strict=False)))
+
+
 def read_texts(path: TableFile) -> Iterator[dict[str, Texts]]:
     """Every column of a file as stripped texts, by batch: for drafts, which have no schema yet."""
-    yield from batches(path, dict.fromkeys(read_header(path)))
+    for batch in batches(path, dict.fromkeys(read_header(path))):
+        yield {name: cells.written() for name, cells in batch.items() if isinstance(cells, Words)}
 
 
 def check_file(path: TableFile, schema: Schema) -> None:
@@ -87,7 +171,7 @@ def check_file(path: TableFile, schema: Schema) -> None:
             fix="Add them to the schema; `role: drop` leaves a column out.",
         )
     if _is_parquet(path):
-        for entry in _parquet(path).schema_arrow:
+        for entry in _schema(path):
             if entry.name in schema.names and not _is_flat(entry.type):
                 raise TableError(
                     f"Column '{entry.name}' holds nested or binary values.",
@@ -109,7 +193,7 @@ def read_header(path: TableFile) -> list[str]:
         )
     try:
         if _is_parquet(path):
-            names = [str(name).strip() for name in _parquet(path).schema_arrow.names]
+            names = [str(name).strip() for name in _schema(path).names]
         else:
             with _open_text(path) as lines:
                 first = lines.readline(MAX_HEADER_CHARACTERS)
@@ -125,21 +209,24 @@ def read_header(path: TableFile) -> list[str]:
     return names
 
 
-def batches(path: TableFile, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
+def batches(
+    path: TableFile, columns: Mapping[str, Column | None], group: int | None = None
+) -> Iterator[dict[str, Cells]]:
     """Rows of a file, `BATCH_ROWS` at a time: one array a wanted column.
 
     Args:
         path: a file that passed `read_header`.
         columns: wanted columns by name; where one is a number column, a Parquet column of numbers or moments comes as
-            floats with NaN for null. Everything else comes as stripped texts.
+            floats with NaN for null. Everything else comes as texts.
+        group: the one row group of a Parquet file that is wanted; None for all rows.
 
     Raises:
         One of `DAMAGED` when the file cannot be read to its end.
     """
-    return _parquet_batches(path, columns) if _is_parquet(path) else _csv_batches(path, tuple(columns))
+    return _parquet_batches(path, columns, group) if _is_parquet(path) else _csv_batches(path, tuple(columns))
 
 
-def _csv_batches(path: TableFile, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _csv_batches(path: TableFile, names: Sequence[str]) -> Iterator[dict[str, Cells]]:
     csv.field_size_limit(sys.maxsize)  # the module refuses longer cells unless told otherwise, for the whole process
     with _open_text(path) as lines:
         reader = csv.reader(lines)
@@ -158,22 +245,23 @@ def _csv_batches(path: TableFile, names: Sequence[str]) -> Iterator[dict[str, An
             yield _transpose(rows, wanted)
 
 
-def _transpose(rows: list[list[str]], wanted: Mapping[str, int]) -> dict[str, Texts]:
+def _transpose(rows: list[list[str]], wanted: Mapping[str, int]) -> dict[str, Cells]:
     cells = list(zip(*rows, strict=True))
-    return {name: _objects([cell.strip() for cell in cells[at]]) for name, at in wanted.items()}
+    return {name: _words(cells[at]) for name, at in wanted.items()}
 
 
-def _parquet_batches(path: TableFile, columns: Mapping[str, Column | None]) -> Iterator[dict[str, Any]]:
-    file = _parquet(path)
-    names = {str(name).strip(): str(name) for name in file.schema_arrow.names}
-    for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=[names[name] for name in columns]):
-        table = {}
-        for name, column in columns.items():
-            table[name] = _cells(batch.column(names[name]), column)
-        yield table
+def _parquet_batches(
+    path: TableFile, columns: Mapping[str, Column | None], group: int | None
+) -> Iterator[dict[str, Cells]]:
+    with _parquet(path) as file:
+        names = {str(name).strip(): str(name) for name in file.schema_arrow.names}
+        groups = None if group is None else [group]
+        wanted = [names[name] for name in columns]
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, row_groups=groups, columns=wanted):
+            yield {name: _cells(batch.column(names[name]), column) for name, column in columns.items()}
 
 
-def _cells(array: Any, column: Column | None) -> Any:
+def _cells(array: Any, column: Column | None) -> Cells:
     """An Arrow column as floats where both sides are numbers, else as stripped texts."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -188,9 +276,18 @@ def _cells(array: Any, column: Column | None) -> Any:
             return np.asarray(values, dtype=np.float64)
     missing = column.missing[0] if column is not None else ""
     if _is_texts(array.type):
-        raw = pc.cast(array, pa.large_binary()).to_pylist()
-        return _objects([missing if b is None else b.decode("utf-8", "replace").strip() for b in raw])
-    return _objects([missing if v is None else cell_text(v) for v in array.to_pylist()])
+        # Distinct texts are found by Arrow, and only they become Python's; as bytes, since they need not be UTF-8.
+        coded = pc.cast(array, pa.large_binary()).dictionary_encode()
+        texts = [missing if b is None else b.decode("utf-8", "replace").strip() for b in coded.dictionary.to_pylist()]
+        at = pc.fill_null(pc.cast(coded.indices, pa.int64()), len(texts)).to_numpy(zero_copy_only=False)
+        return Words([*texts, missing], at.astype(np.intp, copy=False))
+    return _words(missing if v is None else cell_text(v) for v in array.to_pylist())
+
+
+def _words(cells: Iterable[str]) -> Words:
+    index: dict[str, int] = {}
+    at = np.array([index.setdefault(cell, len(index)) for cell in cells], dtype=np.intp)
+    return Words([text.strip() for text in index], at)
 
 
 def cell_text(value: Any) -> str:
@@ -200,12 +297,6 @@ def cell_text(value: Any) -> str:
     if isinstance(value, float) and np.isnan(value):
         return ""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value).strip()
-
-
-def _objects(values: list[Any]) -> Texts:
-    array = np.empty(len(values), dtype=object)
-    array[:] = values
-    return array
 
 
 def _is_parquet(path: TableFile) -> bool:
@@ -256,6 +347,11 @@ def _open_text(path: TableFile) -> TextIO:
 
 
 def _parquet(path: TableFile) -> Any:
-    if isinstance(path, Path):
-        return pq.ParquetFile(path)
-    return pq.ParquetFile(path.open(), decryption_properties=path.decryption)
+    if isinstance(path, HeldFile):
+        return pq.ParquetFile(path.open(), decryption_properties=path.decryption)
+    return pq.ParquetFile(path)
+
+
+def _schema(path: TableFile) -> Any:
+    with _parquet(path) as file:
+        return file.schema_arrow

@@ -3,22 +3,21 @@
 A population is the people whose rows a table holds, whatever file or version is uploaded. Its cap is fixed at its first
 charge. Entries are events, never sums of epsilons; epsilons are recomputed from them. A charge is on disk before the
 first byte is read, an `opened` record before the first row is; a charge nobody opened may be voided or taken up again
-by the same request, and every other charge stands, whatever became of its release. Which charges are admitted, and why
+by the same request, and every other charge stands, whatever became of its release. A run that was stopped goes on under
+its charge from the answers it kept (`reopened`, `fitted`; `privacy.transcript`). Which charges are admitted, and why
 that is sound, is `privacy.admission`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from privacy.accounting import Accountant, Claim
+from privacy.accounting import Claim
 from privacy.admission import (
-    Account,
     check_cap,
     check_price,
     curve_at,
@@ -27,53 +26,29 @@ from privacy.admission import (
     filter_order,
     total_epsilon,
 )
+from privacy.books import (
+    AlreadyOpenedError,
+    Books,
+    Charge,
+    JudgedError,
+    LedgerError,
+    books_of,
+    charge_from,
+    check_marks,
+    find,
+    known,
+    mark,
+    unknown_charge,
+)
 from privacy.cost import ORDERS, PrivacyCost
-from privacy.errors import BudgetExceededError, JournalError, ReleaseError, RequestError
+from privacy.errors import BudgetExceededError, RequestError
 from privacy.filter import PrivacyFilter
 from privacy.journal import Entry, Head, Journal, Transaction, canonical, checked, verify
 from privacy.noise import NoiseSource
 from privacy.schema import Budget
+from privacy.transcript import Transcript
 
-
-class LedgerError(ReleaseError):
-    """A charge is not in the state the step needs."""
-
-    code = "ledger"
-    title = "The ledger refused the step"
-
-
-class AlreadyOpenedError(LedgerError):
-    """Somebody else has opened the charge: the rows it paid for may have been read."""
-
-    code = "already-opened"
-    title = "The charge is already in use"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
-    """A receipt.
-
-    Attributes:
-        id: digest of the charge's entry.
-        population: who pays.
-        request: the caller's id of the release.
-        purpose: in words.
-        schema_digest: digest of the public schema.
-        cost: what was charged.
-        claim: what the release will promise.
-        curve: Rényi curve at the population's order, rounded up, as it counts against the cap.
-        head: the chain's head once the charge was recorded.
-    """
-
-    id: str
-    population: str
-    request: str
-    purpose: str
-    schema_digest: str
-    cost: PrivacyCost
-    claim: Claim
-    curve: float
-    head: Head
+__all__ = ["AlreadyOpenedError", "Charge", "JudgedError", "Ledger", "LedgerError"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,20 +102,20 @@ class Ledger:
             "claim": {"epsilon": claim.epsilon, "delta": claim.delta, "accountant": str(claim.accountant)},
         }
         with self.journal.transaction() as transaction:
-            books = _books(checked(transaction.entries()), population)
+            books = books_of(checked(transaction.entries()), population)
             if books is not None:
                 _check_same_cap(books.cap, cap)
                 for standing in books.standing:
                     if not standing.opened and _same(standing.body, wanted):
                         return standing.charge
-            first, books = books is None, books or _Books(cap=cap, order=filter_order(cap), standing=())
+            first, books = books is None, books or Books(cap=cap, order=filter_order(cap), standing=())
             becomes = epsilon_with(books.account, cost, claim)
             if becomes <= books.cap.epsilon:
                 if first:
                     self._first_cap(transaction, population, books)
                 curve = {"order": books.order, "value": curve_at(cost, books.order)}
                 body = wanted | {"purpose": purpose, "rdp": curve, "at": self.now()}
-                return _charge(transaction.append("charge", body))
+                return charge_from(transaction.append("charge", body))
         raise BudgetExceededError(
             population=population,
             total=becomes,
@@ -149,15 +124,20 @@ class Ledger:
             left=epsilon_left(books.account),
         )
 
-    def open(self, charge: Charge, noise: NoiseSource) -> PrivacyFilter:
+    def open(self, charge: Charge, noise: NoiseSource, kept: Transcript | None = None) -> PrivacyFilter:
         """Record that reading starts, and give the only key to the rows: exactly one caller gets it.
+
+        Args:
+            charge: what pays.
+            noise: the source of every draw.
+            kept: where answers are kept, for a run that may be stopped and go on.
 
         Raises:
             AlreadyOpenedError: the charge was opened before, by whomever.
             LedgerError: the charge is voided, or not in this ledger.
         """
         with self.journal.transaction() as transaction:
-            standing = _find(_books(checked(transaction.entries()), charge.population), charge)
+            standing = find(books_of(checked(transaction.entries()), charge.population), charge)
             if standing.opened:
                 raise AlreadyOpenedError(
                     "The charge has been opened before.",
@@ -165,29 +145,47 @@ class Ledger:
                     fix="Charge a new release.",
                 )
             transaction.append("opened", self._about(charge))
-        return PrivacyFilter(standing.charge.cost, noise)
+        return PrivacyFilter(standing.charge.cost, noise, kept)
 
-    def reopen(self, charge: Charge, noise: NoiseSource, reason: str) -> PrivacyFilter:
-        """Give the key to the rows once more, after a run that died before anything of it left its process.
+    def reopen(self, charge: Charge, noise: NoiseSource, reason: str, kept: Transcript | None = None) -> PrivacyFilter:
+        """Give the key to the rows once more, after a run that died.
 
-        What nobody saw teaches nobody: the second run is then the only release of the charge. That nothing left (no
-        bundle, checkpoint, stream or log) is the caller's to know; that no verdict was recorded is checked here.
+        What nobody saw teaches nobody, and what was kept is given again and not drawn again (`privacy.transcript`): the
+        second run is then the only release of the charge. That nothing else left (no bundle, stream or log) is the
+        caller's to know; that no verdict was recorded, and that no answer marked here is missing, is checked.
 
         Raises:
-            LedgerError: the charge was never opened, came to a verdict, is voided, or is not in this ledger.
+            JudgedError: the charge came to a verdict.
+            LedgerError: it was never opened, is voided, or is not in this ledger.
+            CheckpointError: `kept` has not the answers an earlier mark speaks of.
             RequestError: no reason is given.
         """
         _check_reason(reason)
         with self.journal.transaction() as transaction:
-            standing = _find(_books(checked(transaction.entries()), charge.population), charge)
-            if standing.judged or not standing.opened:
-                raise LedgerError(
-                    "The charge has come to a verdict." if standing.judged else "The charge was never opened.",
+            standing = find(books_of(checked(transaction.entries()), charge.population), charge)
+            if standing.judged:
+                raise JudgedError(
+                    "The charge has come to a verdict.",
                     why="A charge pays for one release.",
-                    fix="Charge a new release." if standing.judged else "Open it first.",
+                    fix="Charge a new release.",
                 )
-            transaction.append("reopened", self._about(charge) | {"reason": reason})
-        return PrivacyFilter(standing.charge.cost, noise)
+            if not standing.opened:
+                raise LedgerError(
+                    "The charge was never opened.", why="A charge pays for one release.", fix="Open it first."
+                )
+            check_marks(standing.marks, kept)
+            transaction.append("reopened", self._about(charge) | {"reason": reason, **mark(kept)})
+        return PrivacyFilter(standing.charge.cost, noise, kept)
+
+    def fitted(self, charge: Charge, kept: Transcript) -> Entry:
+        """Record that every answer of a charge is drawn and kept: from here on a run that goes on draws none.
+
+        Raises:
+            LedgerError: the charge was never opened, is voided, or is not in this ledger.
+        """
+        with self.journal.transaction() as transaction:
+            self._opened(transaction, charge)
+            return transaction.append("fitted", self._about(charge) | mark(kept))
 
     def void(self, charge: Charge, reason: str) -> None:
         """Take a charge back that nobody opened.
@@ -198,7 +196,7 @@ class Ledger:
         """
         _check_reason(reason)
         with self.journal.transaction() as transaction:
-            if _find(_books(checked(transaction.entries()), charge.population), charge).opened:
+            if find(books_of(checked(transaction.entries()), charge.population), charge).opened:
                 raise LedgerError(
                     "The charge was opened and stands.",
                     why="Rows may have been read, and what was learned from them cannot be taken back.",
@@ -206,19 +204,16 @@ class Ledger:
                 )
             transaction.append("void", self._about(charge) | {"reason": reason})
 
-    def record(self, charge: Charge, kind: Literal["attempt", "verdict", "review"], facts: Mapping[str, Any]) -> Entry:
+    def record(
+        self, charge: Charge, kind: Literal["attempt", "candidate", "verdict", "review"], facts: Mapping[str, Any]
+    ) -> Entry:
         """Write down what came of an opened charge: public facts, such as a bundle's digest and its verdict.
 
         Raises:
             LedgerError: the charge was never opened, is voided, or is not in this ledger.
         """
         with self.journal.transaction() as transaction:
-            if not _find(_books(checked(transaction.entries()), charge.population), charge).opened:
-                raise LedgerError(
-                    "The charge was not opened, so nothing can have come of it.",
-                    why="Rows are read after the `opened` record, never before.",
-                    fix="This is a defect of the caller: open the charge first.",
-                )
+            self._opened(transaction, charge)
             return transaction.append(kind, self._about(charge) | {"facts": dict(facts)})
 
     def set_cap(self, population: str, cap: Budget, reason: str) -> Entry:
@@ -230,7 +225,7 @@ class Ledger:
         _check_reason(reason)
         check_cap(cap)
         with self.journal.transaction() as transaction:
-            books = _known(_books(checked(transaction.entries()), population), population)
+            books = known(books_of(checked(transaction.entries()), population), population)
             body = _cap_body(population, cap, books.order) | {"reason": reason, "at": self.now()}
             return transaction.append("cap", body)
 
@@ -238,35 +233,43 @@ class Ledger:
         """The charge with an id. Raises LedgerError where there is none."""
         for entry in self._entries():
             if entry.kind == "charge" and entry.digest == identity:
-                return _charge(entry)
-        raise _unknown_charge()
+                return charge_from(entry)
+        raise unknown_charge()
 
     def stages(self, charge: Charge) -> tuple[bool, bool]:
         """Whether a charge was opened, and whether it came to a verdict. Raises LedgerError where none stands."""
-        standing = _find(_books(self._entries(), charge.population), charge)
+        standing = find(books_of(self._entries(), charge.population), charge)
         return standing.opened, standing.judged
 
     def cap(self, population: str) -> Budget | None:
         """The cap in force, or None before the first charge."""
-        books = _books(self._entries(), population)
+        books = books_of(self._entries(), population)
         return None if books is None else books.cap
 
     def attempts(self, population: str) -> int:
-        """How many tables were put before the gate: opened charges, and further rows of a released model."""
+        """How many tables were put before the gate, at most.
+
+        Opened charges, runs that went on from a fitted model, and further rows of a released one.
+        """
         entries = list(self._entries())
-        books = _books(entries, population)
-        opened = 0 if books is None else sum(standing.opened for standing in books.standing)
+        books = books_of(entries, population)
+        opened = 0 if books is None else sum(standing.opened + standing.again for standing in books.standing)
         further = [e for e in entries if e.kind == "attempt" and e.body.get("population") == population]
         return opened + len(further)
 
+    def candidates(self, population: str) -> list[tuple[int, Mapping[str, Any]]]:
+        """Place and facts of every table that was put before an exact gate, in order."""
+        entries = [e for e in self._entries() if e.kind == "candidate" and e.body.get("population") == population]
+        return [(entry.seq, entry.body["facts"]) for entry in entries]
+
     def total(self, population: str) -> float:
         """Upper bound on the epsilon of all standing charges together, at the cap's delta."""
-        books = _books(self._entries(), population)
+        books = books_of(self._entries(), population)
         return 0.0 if books is None else total_epsilon(books.account)
 
     def spent(self, population: str) -> float:
         """The part of `total` that was opened and stands for good; the rest is reserved."""
-        books = _books(self._entries(), population)
+        books = books_of(self._entries(), population)
         opened = () if books is None else tuple(one.charge for one in books.standing if one.opened)
         return 0.0 if books is None else total_epsilon(replace(books.account, charges=opened))
 
@@ -276,7 +279,7 @@ class Ledger:
         Raises:
             RequestError: the population is unknown.
         """
-        return epsilon_left(_known(_books(self._entries(), population), population).account)
+        return epsilon_left(known(books_of(self._entries(), population), population).account)
 
     def populations(self) -> tuple[str, ...]:
         """All populations ever charged, in order of their first charge."""
@@ -298,7 +301,7 @@ class Ledger:
         """
         entries = [entry for entry in self._entries() if entry.body.get("population") == population]
         if not entries:
-            _known(None, population)
+            known(None, population)
         return [
             {
                 "seq": entry.seq,
@@ -314,7 +317,15 @@ class Ledger:
         with self.journal.transaction() as transaction:
             return tuple(checked(transaction.entries()))
 
-    def _first_cap(self, transaction: Transaction, population: str, books: _Books) -> None:
+    def _opened(self, transaction: Transaction, charge: Charge) -> None:
+        if not find(books_of(checked(transaction.entries()), charge.population), charge).opened:
+            raise LedgerError(
+                "The charge was not opened, so nothing can have come of it.",
+                why="Rows are read after the `opened` record, never before.",
+                fix="This is a defect of the caller: open the charge first.",
+            )
+
+    def _first_cap(self, transaction: Transaction, population: str, books: Books) -> None:
         """The grid's digest says which orders the fixed one was chosen from, should a later version change them."""
         grid = hashlib.sha256(ORDERS.tobytes()).hexdigest()
         words = {"reason": "first charge", "orders": grid, "at": self.now()}
@@ -322,73 +333,6 @@ class Ledger:
 
     def _about(self, charge: Charge) -> dict[str, Any]:
         return {"population": charge.population, "charge": charge.id, "at": self.now()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Standing:
-    charge: Charge
-    body: Mapping[str, Any]
-    opened: bool = False
-    judged: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Books:
-    """One population: the cap in force, the order of its filter, and the charges that stand."""
-
-    cap: Budget
-    order: float
-    standing: tuple[_Standing, ...]
-
-    @property
-    def account(self) -> Account:
-        return Account(cap=self.cap, order=self.order, charges=tuple(standing.charge for standing in self.standing))
-
-
-def _books(entries: Iterable[Entry], population: str) -> _Books | None:
-    """Replay what happened. Reads every entry, so that `checked` sees the whole chain."""
-    cap, order, standing = None, math.nan, dict[str, _Standing]()
-    for entry in entries:
-        body = entry.body
-        if body.get("population") != population:
-            continue
-        try:
-            match entry.kind:
-                case "cap":
-                    cap = Budget(epsilon=float(body["epsilon"]), delta=float(body["delta"]))
-                    order = float(body["order"])
-                case "charge":
-                    standing[entry.digest] = _Standing(charge=_charge(entry), body=body)
-                case "opened":
-                    standing[body["charge"]] = replace(standing[body["charge"]], opened=True)
-                case "verdict":
-                    standing[body["charge"]] = replace(standing[body["charge"]], judged=True)
-                case "void":
-                    del standing[body["charge"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise JournalError(
-                f"Entry {entry.seq} of the ledger is not one a ledger writes.",
-                why="What the population has spent cannot be told from it.",
-                fix="Restore the ledger's last intact copy.",
-            ) from error
-    return None if cap is None else _Books(cap=cap, order=order, standing=tuple(standing.values()))
-
-
-def _charge(entry: Entry) -> Charge:
-    body, claim = entry.body, entry.body["claim"]
-    return Charge(
-        id=entry.digest,
-        population=body["population"],
-        request=body["request"],
-        purpose=body["purpose"],
-        schema_digest=body["schema"],
-        cost=PrivacyCost.from_json(body["cost"]),
-        claim=Claim(
-            epsilon=float(claim["epsilon"]), delta=float(claim["delta"]), accountant=Accountant(claim["accountant"])
-        ),
-        curve=float(body["rdp"]["value"]),
-        head=entry.head,
-    )
 
 
 def _check_same_cap(recorded: Budget, cap: Budget) -> None:
@@ -416,28 +360,3 @@ def _cap_body(population: str, cap: Budget, order: float) -> dict[str, Any]:
 
 def _same(body: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     return canonical({key: body[key] for key in wanted}) == canonical(wanted)
-
-
-def _find(books: _Books | None, charge: Charge) -> _Standing:
-    for standing in () if books is None else books.standing:
-        if standing.charge.id == charge.id:
-            return standing
-    raise _unknown_charge()
-
-
-def _known(books: _Books | None, population: str) -> _Books:
-    if books is None:
-        raise RequestError(
-            f"No charge was ever made to the population '{population}'.",
-            why="Its cap is fixed at its first charge.",
-            fix="Check the name and the ledger's path; `tablegate ledger show` lists what is there.",
-        )
-    return books
-
-
-def _unknown_charge() -> LedgerError:
-    return LedgerError(
-        "The charge is voided or not in this ledger.",
-        why="Nothing stands that would pay for it.",
-        fix="Charge the release again, in the ledger it is run with.",
-    )

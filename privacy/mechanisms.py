@@ -78,8 +78,9 @@ class SampledGaussianMechanism:
         return once(SampledGaussian(self.sampling_rate, self.stddev / self.l2_sensitivity))
 
     def sample(self, n_units: int, noise: NoiseSource) -> Bools:
-        """Which units take part, shape (n_units,)."""
-        taken: Bools = noise.categories([1 - self.sampling_rate, self.sampling_rate], n_units) == 1
+        """Which units take part, shape (n_units,): each with a probability of the rate, or up to 2^-64 less."""
+        # The first category has floor(rate * 2^64) of 2^64 words; the last, which takes the rest, would round upwards.
+        taken: Bools = noise.categories([self.sampling_rate, 1 - self.sampling_rate], n_units) == 0
         return taken
 
     def draw(self, value: Integers, noise: NoiseSource) -> Integers:

@@ -1,11 +1,12 @@
 """The schema file: its format, and every reason it is refused for.
 
 The file is a Frictionless Table Schema (YAML or JSON) with extension keys. A field carries `source` (`public`,
-`measured` or `observed`), `cite`, `role`, `sensitive`, `max_levels` and `other`; one object `privacy` carries the
-population, the unit, the adjacency, a public row count or none, the cap, the rules every row keeps
-(`privacy.constraint_file`) and the marginals that matter (`privacy.workload_file`). `source` and `cite` may be one word
-for the field, or a mapping per bound (`minimum`, `maximum`). Unquoted words of a YAML file are read as JSON would read
-them: only `true`, `false`, `null` and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
+`measured` or `observed`), `cite`, `role`, `sensitive`, `max_levels`, `other`, `bins` and `tail`; one object `privacy`
+carries the population, the unit, the adjacency, a public row count or none, the cap, the rules every row keeps
+(`privacy.constraint_file`) and the marginals that matter (`privacy.workload_file`). `source` and `cite` may be one
+word for the field, or a mapping per bound (`minimum`, `maximum`). Unquoted words of a YAML file are read as JSON
+would read them: only `true`, `false`, `null` and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates
+stay text.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import yaml
 
 from privacy.columns import (
     MAX_LEVEL_LENGTH,
+    Bins,
     Column,
     LevelColumn,
     NumberColumn,
@@ -43,6 +45,9 @@ MAX_LEVELS = 10_000
 """Hard cap on a category list, public or measured: beyond it a marginal is noise and a tree of pairs fills memory."""
 
 MAX_COLUMNS = 500
+
+MAX_TAIL = 0.05
+"""Most a measured bound may cut off: what is beyond is clamped, and a spike there misleads."""
 
 DEFAULT_FORMATS = {NumberKind.DATE: "%Y-%m-%d", NumberKind.DATETIME: "%Y-%m-%dT%H:%M:%SZ"}
 
@@ -182,6 +187,7 @@ def _column(field: Mapping[str, Any], role: Role, schema_missing: tuple[str, ...
         {
             "name", "type", "title", "description", "format", "constraints", "categories", "categoriesOrdered",
             "missingValues", "trueValues", "falseValues", "source", "cite", "role", "sensitive", "max_levels", "other",
+            "bins", "tail",
         },
         f"field '{name}'",
     )  # fmt: skip
@@ -222,6 +228,8 @@ def _level_column(
     sensitive: bool,
 ) -> LevelColumn:
     name = field["name"]
+    if "bins" in field or "tail" in field:
+        raise _bad(f"Field '{name}' has levels, and `bins` or `tail`.", "Both are for numbers: leave them out.")
     aliases: dict[str, str] = {}
     if kind == "boolean":
         true = _texts(field.get("trueValues", ["true", "True", "TRUE", "1"]), f"trueValues of '{name}'")
@@ -324,10 +332,27 @@ def _number_column(
         minimum_cite=cites["minimum"],
         maximum_cite=cites["maximum"],
         date_format=date_format,
+        bins=_bins(field),
+        tail=_tail(field, Source.MEASURED in sources.values()),
         missing=missing or ("",),
         role=role,
         sensitive=sensitive,
     )
+
+
+def _bins(field: Mapping[str, Any]) -> Bins:
+    if field.get("bins", Bins.UNIFORM) not in list(Bins):
+        raise _bad(f"`bins` of '{field['name']}' is none of {quoted(Bins)}.", "Choose one, or leave it out.")
+    return Bins(field.get("bins", Bins.UNIFORM))
+
+
+def _tail(field: Mapping[str, Any], measured: bool) -> float:
+    tail = field.get("tail", 0)
+    if isinstance(tail, bool) or not isinstance(tail, int | float) or not 0 <= tail <= MAX_TAIL:
+        raise _bad(f"`tail` of '{field['name']}' is not a share from 0 to {MAX_TAIL}.", "Write one such as 0.001.")
+    if tail and not measured:
+        raise _bad(f"`tail` of '{field['name']}' cuts at public bounds.", "Measure a bound, or declare another.")
+    return float(tail)
 
 
 def _privacy(

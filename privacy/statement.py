@@ -12,6 +12,14 @@ from privacy.cost import PrivacyCost
 from privacy.schema import Schema
 
 UNBOUNDED = "more than can be stated"
+UNPAID_VERDICT = (
+    "The decision to release itself, the number of attempts, and what withheld attempts taught: the gate reads private "
+    "rows and its verdict is not charged."
+)
+PRICED_VERDICT = (
+    "That releases were attempted, and how many. Each paid for its generator and its gate in full; verdict and reasons "
+    "were formed from what was bought, and are covered."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class PrivacyStatement:
         noise_is_secret: whether noise came from the operating system's generator; a seeded source voids the promise.
         attempts: how many releases of this population were attempted, this one included.
         population_epsilon: upper bound on the total of everything charged to the population, at its cap's delta.
+        gate_is_priced: whether the verdict was formed from what was bought alone.
     """
 
     synthesizer: str
@@ -45,6 +54,7 @@ class PrivacyStatement:
     noise_is_secret: bool
     attempts: int
     population_epsilon: float
+    gate_is_priced: bool = False
 
     @property
     def dp_valid(self) -> bool:
@@ -93,8 +103,7 @@ class PrivacyStatement:
     def not_covered(self) -> tuple[str, ...]:
         """What the epsilon does not cover, in words."""
         items = [
-            "The decision to release itself, the number of attempts, and what withheld attempts taught: the gate reads "
-            "private rows and its verdict is not charged.",
+            PRICED_VERDICT if self.gate_is_priced else UNPAID_VERDICT,
             "That the table exists, its column names, and everything declared in the schema.",
             "How long the run took and how much memory it used, as seen by somebody on the same machine.",
             "That the file could be read to its end: a file damaged behind its header is refused after the charge.",

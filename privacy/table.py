@@ -1,42 +1,37 @@
-"""The private table: a schema and its columns as arrays. The only module that knows pandas.
+"""The private table: a schema and its columns as arrays.
 
-Reading streams by batch; cells become codes and floats at once, so the text of the file is never held whole. The
-vocabulary of a column whose categories are still to be bought is private and stays inside the `Table`.
+Reading streams by batch, and a batch is a table too; cells become codes and floats at once, so the text of the file is
+never held whole. The vocabulary of a column whose categories are still to be bought is private and stays inside the
+`Table`. Where rows are more than memory should hold, `privacy.rows` counts them batch by batch.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from privacy.columns import (
-    MAX_LEVEL_LENGTH,
-    SECONDS_PER_DAY,
-    Codes,
-    Column,
-    Floats,
-    LevelColumn,
-    NumberColumn,
-    NumberKind,
-    Texts,
-)
+from privacy.cells import People, level_codes, numbers, word_codes
+from privacy.columns import Codes, Column, Floats, LevelColumn, NumberColumn, NumberKind
 from privacy.errors import TableError
-from privacy.files import DAMAGED, batches, cell_text
+from privacy.files import DAMAGED, Cells, Shard, TableFile, Words, batches
 from privacy.noise import NoiseSource
 from privacy.schema import Schema
+from privacy.unit import PrivacyUnit
 
-MAX_NUMBER_LENGTH = 64
 Progress = Callable[[str], None]
+UnitNumbers: TypeAlias = npt.NDArray[np.int64]
+Counts: TypeAlias = dict[Any, npt.NDArray[np.int64]]
+"""Whole numbers by key, that add up key by key over tables below one another. Private."""
+
+Count: TypeAlias = "Callable[[Table], Counts]"
 
 
 @dataclass(slots=True)
@@ -82,6 +77,18 @@ class Table:
         values: Floats = self.columns[name]
         return values
 
+    def total(self, count: Count) -> Counts:
+        """Counts of all rows. The table is all there is, so they are taken at once (see `privacy.rows`)."""
+        return count(self)
+
+    def mapped(self, change: Callable[[Table], Table]) -> Table:
+        """The changed rows."""
+        return change(self)
+
+    def whole(self) -> Table:
+        """The table itself."""
+        return self
+
     def select(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Table:
         """The rows of a mask or of indices, in that order."""
         return Table(self.schema, {n: c[rows] for n, c in self.columns.items()}, self.vocabularies, self.units[rows])
@@ -122,11 +129,7 @@ class Table:
         """At most `max_rows` rows of every unit, chosen by that unit's own secret coins."""
         if self.schema.unit.field is None:
             return self
-        keys = noise.words(len(self))
-        order = np.lexsort((keys, self.units))
-        starts = np.flatnonzero(np.r_[True, np.diff(self.units[order]) != 0]) if len(order) else order
-        rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
-        return self.select(np.sort(order[rank < self.schema.unit.max_rows]))
+        return self.select(rows_within(self.schema.unit, self.units, noise))
 
     def written(self, name: str) -> list[Any]:
         """A column as values for people: texts, ints, floats; None for missing."""
@@ -168,37 +171,153 @@ def stacked(tables: Sequence[Table]) -> Table:
     return make_table(schema, {name: np.concatenate([t.columns[name] for t in tables]) for name in schema.names})
 
 
-def read_table(path: Path, schema: Schema, *, tally: Tally | None = None, progress: Progress | None = None) -> Table:
+def rows_within(unit: PrivacyUnit, units: UnitNumbers, noise: NoiseSource) -> npt.NDArray[np.int64]:
+    """Places, ascending, of at most `max_rows` rows of every unit, chosen by that unit's own secret coins.
+
+    Args:
+        unit: who is protected.
+        units: unit number of every row, shape (n,).
+        noise: one word a row is drawn from it, in the order of the rows.
+    """
+    keys = noise.words(len(units))
+    order = np.lexsort((keys, units))
+    starts = np.flatnonzero(np.r_[True, np.diff(units[order]) != 0]) if len(order) else order
+    rank = np.arange(len(order)) - np.repeat(starts, np.diff(np.r_[starts, len(order)]))
+    return np.sort(order[rank < unit.max_rows])
+
+
+def read_table(
+    path: TableFile, schema: Schema, *, tally: Tally | None = None, progress: Progress | None = None
+) -> Table:
     """Read a checked file by the schema. Raises TableError only for a file that is damaged behind its header."""
-    readers = {c.name: _LevelReader(c) if isinstance(c, LevelColumn) else _NumberReader(c) for c in schema.columns}
+
+    def told(batch: Table) -> Table:
+        if progress is not None:
+            progress("reading the table")
+        return batch
+
+    return gathered(schema, map(told, read_batches(path, schema, tally=tally)))
+
+
+def read_batches(
+    path: TableFile,
+    schema: Schema,
+    *,
+    shard: Shard | None = None,
+    units: UnitNumbers | None = None,
+    tally: Tally | None = None,
+) -> Iterator[Table]:
+    """The rows of a checked file, a table of some ten thousand at a time, each with a vocabulary of its own.
+
+    Args:
+        path: the file.
+        schema: what it is read by. Rows without a unit are left out.
+        shard: the rows that are wanted; None for all.
+        units: unit number of each of these rows, -1 for rows without; None to number units as they first appear.
+        tally: where to count what did not fit.
+
+    Raises:
+        TableError: the file is damaged behind its header.
+    """
     wanted: dict[str, Column | None] = {c.name: c for c in schema.columns}
-    if schema.unit.field is not None:
-        wanted[schema.unit.field] = None
-    people = _UnitReader()
-    n_rows = 0
+    identifier = schema.unit.field if units is None else None
+    if identifier is not None:
+        wanted[identifier] = None
+    people = People(schema)
+    start, place = (0, 0) if shard is None else (shard.start, shard.start)
     try:
-        for batch in batches(path, wanted):
-            size = len(next(iter(batch.values())))
-            keep = people.add(batch.get(schema.unit.field or "", range(n_rows, n_rows + size)), schema)
-            for name, reader in readers.items():
-                reader.add(batch[name], keep, tally)
-            n_rows += size
-            if progress is not None:
-                progress("reading the table")
+        for batch in batches(path, wanted, None if shard is None else shard.group):
+            end = place + len(next(iter(batch.values())))
+            if units is not None:
+                numbered = units[place - start : end - start]
+            elif identifier is not None:
+                numbered = people.numbered(batch[identifier])
+            else:
+                numbered = np.arange(place, end)
+            place = end
+            yield _coded(schema, batch, numbered, tally)
     except DAMAGED as error:
-        raise TableError(
-            f"'{path.name}' is damaged behind its header.",
-            why="It could not be read to its end.",
-            fix="Write the file again. The charge stands, since rows may have been read.",
-        ) from error
-    if tally is not None and people.dropped:
-        tally.add(schema.unit.field or "", "rows without a unit", people.dropped)
-    return Table(
-        schema,
-        {name: reader.values() for name, reader in readers.items()},
-        {n: tuple(r.words) for n, r in readers.items() if isinstance(r, _LevelReader) and r.column.levels is None},
-        people.values(),
+        raise damaged(path) from error
+
+
+def read_units(path: TableFile, schema: Schema) -> UnitNumbers:
+    """Unit number of every row of a checked file, shape (n,), -1 for rows without. Raises what `read_batches` does."""
+    found = _Column(np.int64)
+    alone = schema.unit.field or schema.names[0]
+    people = People(schema)
+    try:
+        for batch in batches(path, {alone: None}):
+            cells = batch[alone]
+            rows = np.arange(found.n, found.n + len(cells))
+            found.add(rows if schema.unit.field is None else people.numbered(cells))
+    except DAMAGED as error:
+        raise damaged(path) from error
+    return found.values
+
+
+def damaged(path: TableFile) -> TableError:
+    """What is said of a file that cannot be read to its end."""
+    return TableError(
+        f"'{path.name}' is damaged behind its header.",
+        why="It could not be read to its end.",
+        fix="Write the file again. The charge stands, since rows may have been read.",
     )
+
+
+def gathered(schema: Schema, tables: Iterable[Table]) -> Table:
+    """Tables of one schema below one another, and one vocabulary of all of them."""
+    columns = {c.name: _Column(_dtype(c)) for c in schema.columns}
+    words: dict[str, dict[str, int]] = {c.name: {} for c in schema.columns if _is_open(c)}
+    units = _Column(np.int64)
+    for table in tables:
+        for name, grown in columns.items():
+            values = table.columns[name]
+            if name in words:
+                # While the vocabulary grows, OTHER is -2 and missing -1: their final codes are not known yet.
+                known = words[name]
+                places = [known.setdefault(text, len(known)) for text in table.vocabularies[name]]
+                values = np.array([*places, -2, -1], dtype=np.int32)[values]
+            grown.add(values)
+        units.add(table.units)
+    values_of = {name: grown.values for name, grown in columns.items()}
+    for name, known in words.items():
+        n_codes = len(known) + 2
+        codes = values_of[name]
+        values_of[name] = np.where(codes < 0, codes + n_codes, codes).astype(np.min_scalar_type(n_codes))
+    return Table(schema, values_of, {name: tuple(known) for name, known in words.items()}, units.values)
+
+
+def _coded(schema: Schema, batch: Mapping[str, Cells], units: UnitNumbers, tally: Tally | None) -> Table:
+    told = None if tally is None else tally.add
+    keep = units >= 0
+    if not keep.all():
+        if tally is not None:
+            tally.add(schema.unit.field or "", "rows without a unit", int((~keep).sum()))
+        units = units[keep]
+        batch = {n: cells.kept(keep) if isinstance(cells, Words) else cells[keep] for n, cells in batch.items()}
+    columns: dict[str, npt.NDArray[Any]] = {}
+    vocabularies = {}
+    for column in schema.columns:
+        cells = batch[column.name]
+        if isinstance(column, NumberColumn):
+            columns[column.name] = numbers(column, cells, told)
+        elif not isinstance(cells, Words):
+            raise TypeError("levels are read as texts")
+        elif column.levels is None:
+            columns[column.name], vocabularies[column.name] = word_codes(column, cells)
+        else:
+            columns[column.name] = level_codes(column, cells, told)
+    return Table(schema, columns, vocabularies, units)
+
+
+def _is_open(column: Column) -> bool:
+    return isinstance(column, LevelColumn) and column.levels is None
+
+
+def _dtype(column: Column) -> npt.DTypeLike:
+    if isinstance(column, NumberColumn):
+        return np.float64
+    return np.int32 if column.levels is None else np.min_scalar_type(column.n_codes)
 
 
 class _Column:
@@ -222,100 +341,6 @@ class _Column:
     def values(self) -> npt.NDArray[Any]:
         """What has come in."""
         return self.held[: self.n]
-
-
-class _LevelReader:
-    """Grows the codes of one column with levels; the vocabulary too, while the list has not been bought."""
-
-    def __init__(self, column: LevelColumn) -> None:
-        self.column = column
-        self.words: dict[str, int] = {}
-        self.codes = _Column(np.int32 if column.levels is None else np.min_scalar_type(column.n_codes))
-
-    def add(self, texts: Texts, keep: npt.NDArray[np.bool_] | None, tally: Tally | None) -> None:
-        texts = np.asarray(texts, dtype=object)
-        texts = texts if keep is None else texts[keep]
-        if self.column.levels is not None:
-            codes = self.column.encode(texts)
-        else:
-            # While the vocabulary grows, OTHER is -2 and missing -1: their final codes are not known yet.
-            missing = dict.fromkeys((*self.column.missing, ""), -1)
-            codes = np.fromiter((missing.get(t, 0) or self._word(t) for t in texts), np.int32, len(texts))
-        self.codes.add(codes)
-        if tally is not None and self.column.levels is not None:
-            tally.add(self.column.name, "outside the list: OTHER", int((codes == len(self.column.levels)).sum()))
-
-    def _word(self, text: str) -> int:
-        return self.words.setdefault(text, len(self.words)) if len(text) <= MAX_LEVEL_LENGTH else -2
-
-    def values(self) -> npt.NDArray[np.integer]:
-        codes = self.codes.values
-        if self.column.levels is not None:
-            return codes
-        n_codes = len(self.words) + 2
-        return np.where(codes < 0, codes + n_codes, codes).astype(np.min_scalar_type(n_codes))
-
-
-class _NumberReader:
-    """Grows the values of one number column."""
-
-    def __init__(self, column: NumberColumn) -> None:
-        self.column = column
-        self.numbers = _Column(np.float64)
-        numbers = pd.to_numeric(pd.Series(column.missing, dtype=object), errors="coerce").to_numpy(np.float64)
-        self.sentinels = numbers if column.kind in (NumberKind.INTEGER, NumberKind.NUMBER) else numbers[:0]
-
-    def add(self, cells: npt.NDArray[Any], keep: npt.NDArray[np.bool_] | None, tally: Tally | None) -> None:
-        cells = cells if keep is None else cells[keep]
-        values = cells if cells.dtype == np.float64 else self._parse(cells)
-        values = np.where(np.isfinite(values) & ~np.isin(values, self.sentinels), values, np.nan)
-        clamped = self.column.clamp(values)
-        self.numbers.add(clamped)
-        if tally is not None:
-            blank = {*self.column.missing, ""}
-            n_blank = sum(t in blank for t in cells) if cells.dtype == object else 0
-            moved = clamped != (np.rint(values) if self.column.is_discrete else values)
-            tally.add(self.column.name, "wrong type or not finite: missing", int(np.isnan(values).sum()) - n_blank)
-            tally.add(self.column.name, "outside the bounds: clamped", int((moved & ~np.isnan(values)).sum()))
-
-    def _parse(self, texts: Texts) -> Floats:
-        missing = frozenset(self.column.missing)
-        usable = [None if t in missing or len(t) > MAX_NUMBER_LENGTH else t for t in texts]
-        if self.column.kind in (NumberKind.INTEGER, NumberKind.NUMBER):
-            return np.asarray(pd.to_numeric(pd.Series(usable, dtype=object), errors="coerce"), dtype=np.float64)
-        moments = pd.to_datetime(
-            pd.Series(usable, dtype=object), format=self.column.date_format, errors="coerce", utc=True
-        )
-        seconds = moments.dt.tz_localize(None).to_numpy("datetime64[s]")
-        values = np.where(np.isnat(seconds), np.nan, seconds.astype(np.int64).astype(np.float64))
-        return np.floor(values / SECONDS_PER_DAY) if self.column.kind is NumberKind.DATE else values
-
-    def values(self) -> Floats:
-        return self.numbers.values
-
-
-class _UnitReader:
-    """Numbers the units; marks rows without one, which are dropped."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
-        self.units = _Column(np.int64)
-        self.dropped = 0
-
-    def add(self, cells: Any, schema: Schema) -> npt.NDArray[np.bool_] | None:
-        if schema.unit.field is None:
-            self.units.add(np.asarray(cells, dtype=np.int64))
-            return None
-        missing = {cell_text(token) for token in schema.document.get("missingValues", [])} | {""}
-        texts = [cell_text(cell) for cell in cells]
-        keep = np.fromiter((t not in missing for t in texts), bool, len(texts))
-        kept = (self.numbers.setdefault(t, len(self.numbers)) for t in texts if t not in missing)
-        self.units.add(np.fromiter(kept, np.int64, int(keep.sum())))
-        self.dropped += int((~keep).sum())
-        return keep
-
-    def values(self) -> npt.NDArray[np.int64]:
-        return self.units.values
 
 
 def _arrow(column: Column, values: npt.NDArray[Any]) -> Any:

@@ -31,7 +31,7 @@ from synthesizers.marginal.model import MarginalModel
 from synthesizers.protocol import Model
 from synthesizers.structured import StructuredModel
 
-FORMAT, VERSION = "tablegate-model", 2
+FORMAT, VERSION = "tablegate-model", 3
 DOCUMENT = "model.json"
 MAX_BYTES = 1 << 30
 """Unpacked size beyond which a file is refused: a small zip can hold a very large nothing."""
@@ -86,6 +86,7 @@ def save(model: Model, synthesizer: str) -> bytes:
             for i, a in enumerate(inner.attributes)
         ],
         "expected_error": [[clique, error] for clique, error in inner.expected_error.items()],
+        "uncertainty": marginal.uncertainty_parts(inner.uncertainty, keep),
         **own,
     }
     buffer = io.BytesIO()
@@ -129,13 +130,14 @@ def _load(content: bytes) -> StructuredModel:
         schema = _schema(document)
         modelled = _modelled(schema, document)
         coding = _coding(document, modelled, array)
+        known = marginal.uncertainty_from(document["uncertainty"], coding, array)
         inner: Model
         if document["kind"] == MARGINAL:
-            inner = marginal.model_from(document, coding, array)
+            inner = marginal.model_from(document, coding, known, array)
         elif document["kind"] == NEURAL:
             from synthesizers.neural import artefact as neural
 
-            inner = neural.model_from(document, coding, array)
+            inner = neural.model_from(document, coding, known, array)
         else:
             raise bad("It is of a kind this version does not know.")
         return StructuredModel(schema, schema.constraints or Constraints(), inner)

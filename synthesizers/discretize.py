@@ -26,7 +26,7 @@ from privacy.columns import Codes, Floats, LevelColumn, NumberColumn
 from privacy.conditions import Condition, LevelsAllowed, NumbersAllowed
 from privacy.schema import Schema
 from privacy.table import Table, make_table
-from synthesizers.domains import Histogram
+from synthesizers.domains import Domains, Histogram
 
 MAX_UNIT_BINS = 256
 """A whole-number column with at most this many values keeps them all: spikes (40 hours a week) matter, and `merge`
@@ -81,6 +81,16 @@ class Attribute:
         overlaps = (self.edges[:-1] <= condition.maximum) & (self.edges[1:] >= condition.minimum)
         return np.append(overlaps, condition.missing)
 
+    def must_meet(self, condition: Condition) -> npt.NDArray[np.bool_]:
+        """Which codes stand for nothing but values that meet a condition on the column, shape (size,)."""
+        if isinstance(self.column, LevelColumn) or self.edges is None:
+            return self.can_meet(condition)
+        if not isinstance(condition, NumbersAllowed):
+            raise TypeError(f"the condition is not one of '{self.column.name}'")
+        last = self.edges[1:] - (1.0 if self.column.is_discrete else 0.0)
+        inside = (self.edges[:-1] >= condition.minimum) & (last <= condition.maximum)
+        return np.append(inside, condition.missing)
+
     def decode(self, codes: Codes, rng: Generator) -> npt.NDArray[np.int32] | Floats:
         """Codes or values of drawn codes. Within a bin values are spread evenly, by stratified draws."""
         if self.edges is None or isinstance(self.column, LevelColumn):
@@ -111,6 +121,12 @@ class Merged:
     share: Floats
     n_cells: int
 
+    def all_of(self, met: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which cells have only codes of a kind among those that are ever drawn, shape (n_cells,)."""
+        others = np.bincount(self.cell_of, self.share * ~met, minlength=self.n_cells)
+        found: npt.NDArray[np.bool_] = others == 0
+        return found
+
     def expand(self, cells: Codes, rng: Generator) -> Codes:
         """Codes drawn within cells by the measured shares, rounding each cell's counts to whole rows."""
         codes = np.empty(len(cells), dtype=np.int32)
@@ -131,14 +147,27 @@ def narrowed_cells(merged: Merged, met: npt.NDArray[np.bool_]) -> tuple[Merged, 
     return replace(merged, share=within), weight
 
 
-def attributes_of(schema: Schema, histograms: Mapping[str, Histogram], n_bins: int) -> tuple[Attribute, ...]:
+def narrowed_by(
+    conditions: tuple[Condition, ...], attributes: tuple[Attribute, ...], merged: Mapping[str, Merged]
+) -> dict[str, tuple[Merged, Floats]]:
+    """By column that a condition names: cells with only the codes that can meet it, and the share each cell had."""
+    found = {}
+    for attribute in attributes:
+        name = attribute.column.name
+        met = [attribute.can_meet(c) for c in conditions if c.column == name]
+        if met:
+            found[name] = narrowed_cells(merged[name], np.logical_and.reduce(met))
+    return found
+
+
+def attributes_of(bought: Domains, n_bins: int) -> tuple[Attribute, ...]:
     """Attributes of a resolved schema; number columns get about `n_bins` bins."""
     found = []
-    for column in schema.columns:
+    for column in bought.schema.columns:
         if isinstance(column, LevelColumn):
             found.append(Attribute(column=column, edges=None, size=column.n_codes))
         else:
-            edges = _edges(column, histograms.get(column.name), n_bins)
+            edges = _edges(column, bought, n_bins)
             found.append(Attribute(column=column, edges=edges, size=len(edges)))
     return tuple(found)
 
@@ -150,7 +179,13 @@ def decode_table(
     return make_table(schema, {a.column.name: a.decode(codes[a.column.name], rng) for a in attributes})
 
 
-def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> Merged:
+def merge(
+    attribute: Attribute,
+    noisy: Floats,
+    stddev: float,
+    n_cells: int,
+    apart: npt.NDArray[np.int64] | None = None,
+) -> Merged:
     """Join codes into at most about `n_cells` cells, from measured counts alone.
 
     Levels whose noisy count is not significant are joined into one cell; neighbours of an ordered column are joined
@@ -162,15 +197,18 @@ def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> M
         noisy: noisy counts, shape (s,).
         stddev: their standard deviation.
         n_cells: number of cells aimed at.
+        apart: a number for every code, shape (s,): ordinary codes of different numbers are not joined; None: all alike.
     """
     ordinary, mass = attribute.n_ordinary, np.maximum(noisy, 0.0)
+    apart = np.zeros(attribute.size, dtype=np.int64) if apart is None else apart
     total = max(mass[:ordinary].sum(), 1.0)
     cell_of = np.zeros(attribute.size, dtype=np.int64)
     if attribute.is_ordered:
         n = 0
         held = 0.0
         for code in range(ordinary):
-            if code and (held >= total / n_cells or mass[code] >= total / n_cells):
+            full = held >= total / n_cells or mass[code] >= total / n_cells
+            if code and (full or apart[code] != apart[code - 1]):
                 n, held = n + 1, 0.0
             cell_of[code] = n
             held += mass[code]
@@ -178,9 +216,11 @@ def merge(attribute: Attribute, noisy: Floats, stddev: float, n_cells: int) -> M
     else:
         kept = np.flatnonzero(noisy[:ordinary] > max(3 * stddev, total / (8 * n_cells)))
         kept = kept[np.argsort(-noisy[kept], kind="stable")][: max(1, n_cells - 1)]
-        cell_of[:ordinary] = len(kept)
+        rest = np.setdiff1d(np.arange(ordinary), kept)
+        kinds, kind_of = np.unique(apart[rest], return_inverse=True)
+        cell_of[rest] = len(kept) + kind_of
         cell_of[np.sort(kept)] = np.arange(len(kept))
-        n = len(kept) + (len(kept) < ordinary)
+        n = len(kept) + len(kinds)
     drawn = mass.copy()
     for code in range(ordinary, attribute.size):
         if noisy[code] > 3 * stddev:
@@ -225,13 +265,15 @@ def round_counts(expected: Floats, n: int, rng: Generator) -> npt.NDArray[np.int
     return floor + np.bincount(extra, minlength=len(expected))
 
 
-def _edges(column: NumberColumn, histogram: Histogram | None, n_bins: int) -> Floats:
+def _edges(column: NumberColumn, bought: Domains, n_bins: int) -> Floats:
     low, high = column.bounds
     end = high + 1 if column.is_discrete else high
     if low == end:
         return np.array([low, high], dtype=np.float64)
-    if histogram is not None:
-        return _adapted(column, histogram, low, end, n_bins)
+    if column.name in bought.trees:
+        return bought.trees[column.name].edges(n_bins)
+    if column.name in bought.histograms:
+        return _adapted(column, bought.histograms[column.name], low, end, n_bins)
     return _even(column, low, end, n_bins)
 
 

@@ -9,9 +9,9 @@ from numpy.random import Generator
 from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
 from synthesizers.marginal.estimation import estimate
 from synthesizers.marginal.model import MarginalModel
@@ -70,7 +70,7 @@ class IndependentPlan:
         """Expected time and memory."""
         return estimate_run(self.one_ways, pairs=0)
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
         """Measure every column."""
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
@@ -80,4 +80,5 @@ class IndependentPlan:
             merged=found.merged,
             random_field=estimate(found.domain, (*found.count, *found.measurements)),
             expected_error=found.expected_error,
+            uncertainty=found.uncertainty(),
         )

@@ -17,6 +17,7 @@ from numpy.random import Generator
 from privacy.conditions import Condition
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
@@ -68,7 +69,7 @@ class Plan(Protocol):
         """What a caller should know before paying, from public facts: where another choice would serve better."""
         ...
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> Model:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> Model:
         """Measure the training rows through the filter and model what was measured."""
         ...
 
@@ -89,6 +90,14 @@ class Model(Protocol):
     @property
     def expected_error(self) -> Mapping[tuple[str, ...], float]:
         """Expected total variation distance of every measured marginal, from its noise alone: public and free."""
+        ...
+
+    def error_bounds(self, synthetic: Table) -> Mapping[tuple[str, ...], float | None]:
+        """Bounds on the total variation distance of every column and pair of a plain draw from the training rows'.
+
+        They hold all together with the probability `error_bounds.CONFIDENCE`; None says that nothing is known. From
+        what was bought and the rows drawn: public and free.
+        """
         ...
 
     def sample(self, n: int, rng: Generator) -> Table:

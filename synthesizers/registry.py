@@ -21,7 +21,7 @@ SYNTHESIZERS: Mapping[str, Synthesizer] = {s.name: Structured(s) for s in GENERA
 
 
 def synthesizer(name: str, device: str = "auto") -> Synthesizer:
-    """The named synthesizer, to run on "auto", "cpu" or "cuda".
+    """The named synthesizer, to run on "auto", "cpu", "cuda" or one of several, as "cuda:1".
 
     Raises PlanError for an unknown name, and for a GPU where the synthesizer has no use for one or there is none.
     """
@@ -35,8 +35,8 @@ def synthesizer(name: str, device: str = "auto") -> Synthesizer:
         return SYNTHESIZERS[name]
     generator = next(generator for generator in GENERATORS if generator.name == name)
     if isinstance(generator, DPCTGAN | PATEGAN):
-        return Structured(replace(generator, device=device))
-    if device == "cuda":
+        return Structured(replace(generator, start=replace(generator.start, device=device)))
+    if device != "cpu":
         raise PlanError(
             f"'{name}' does not run on a GPU.",
             why="It measures marginals and fits a graphical model, which a CPU does in seconds.",
@@ -46,14 +46,17 @@ def synthesizer(name: str, device: str = "auto") -> Synthesizer:
 
 
 ROOT = Path(__file__).resolve().parent.parent
-GUARANTEE = ("columns", "conditions", "constraints", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
+GUARANTEE = (
+    *("cells", "columns", "conditions", "constraints", "cost", "enclosure", "filter", "mechanisms", "noise", "rows"),
+    *("table", "transcript"),
+)
 """Modules of `privacy` a generator's guarantee rests on."""
 
 
 def sources_of(name: str) -> tuple[Path, ...]:
     """The sources a certificate of the named synthesizer vouches for."""
     guarantee = [ROOT / "privacy" / f"{module}.py" for module in GUARANTEE]
-    shared = [ROOT / "synthesizers" / f"{module}.py" for module in ("structured", "domains", "discretize")]
+    shared = [ROOT / "synthesizers" / f"{module}.py" for module in ("structured", "domains", "bins", "discretize")]
     synthesizer(name)
     own = next(Path(inspect.getfile(type(generator))) for generator in GENERATORS if generator.name == name)
     methods = {Path(inspect.getfile(type(generator))) for generator in GENERATORS}

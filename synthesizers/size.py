@@ -1,5 +1,8 @@
 """Time and memory of a marginal run, from public facts.
 
+A table is held up to a number of bytes; a longer one is read again for every count, and then memory grows by some ten
+bytes a row, for what becomes of it, and by its identifier where persons are protected.
+
 The coefficients were fitted to single runs of `bench.generate` on seven real tables (17 to 77 columns, 6,000 to 52,000
 rows, two shared cores); they are good to a factor of two where the row count is public. Where it is not,
 `ROWS_WHERE_UNKNOWN` rows are assumed.
@@ -8,6 +11,8 @@ rows, two shared cores); they are good to a factor of two where the row count is
 from __future__ import annotations
 
 from privacy.columns import LevelColumn
+from privacy.rows import HELD_BYTES, row_bytes
+from privacy.schema import Schema
 from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN, OneWayPlan
 from synthesizers.protocol import Estimate
 
@@ -19,7 +24,12 @@ SECONDS_A_SCORED_ROW = 1e-8
 SECONDS_A_DESCENT_CELL = 5e-8
 SECONDS_A_CANDIDATE = 4e-5
 BASE_BYTES = 250_000_000
-BYTES_A_CELL = 40
+COPIES = 4
+"""Times the held rows are in memory while they are read and taken apart."""
+
+BYTES_A_ROW, BYTES_A_PERSON = 20, 150
+PASSES = 5
+"""Over a table that is not held: who trains, what the audits look at, domains, columns, and pairs or triples."""
 
 
 def estimate_run(plan: OneWayPlan, *, pairs: int) -> Estimate:
@@ -30,13 +40,20 @@ def estimate_run(plan: OneWayPlan, *, pairs: int) -> Estimate:
     cells = sum(min(plan.n_cells, c.n_codes) if isinstance(c, LevelColumn) else plan.n_cells for c in schema.columns)
     model = pairs * (cells / columns) ** 2
     scored = columns * (columns - 1) / 2 if pairs else 0
+    passes = PASSES if rows * row_bytes(schema) > HELD_BYTES else 1
     seconds = (
         START_SECONDS
-        + SECONDS_A_CELL_READ * rows * columns
+        + SECONDS_A_CELL_READ * rows * columns * passes
         + SECONDS_A_PAIR_ROW * rows * scored
         + SECONDS_A_MODEL_CELL * model
     )
-    return Estimate(seconds=seconds, memory_bytes=int(BASE_BYTES + BYTES_A_CELL * rows * columns + 100 * model))
+    return Estimate(seconds=seconds, memory_bytes=int(BASE_BYTES + rows_memory(schema, rows) + 100 * model))
+
+
+def rows_memory(schema: Schema, rows: int) -> int:
+    """Bytes that the rows of a table take at most, held or read again for every count."""
+    person = BYTES_A_PERSON if schema.unit.field is not None else 0
+    return COPIES * min(rows * row_bytes(schema), HELD_BYTES) + (BYTES_A_ROW + person) * rows
 
 
 def estimate_rounds(

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 
 from numpy.random import Generator
 
 from privacy.conditions import Condition
-from privacy.constraints import Constraints
+from privacy.constraints import Constraints, Copy
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
 from privacy.table import Table
@@ -73,15 +75,28 @@ class StructuredPlan:
         """Expected time and memory."""
         return self.inner.estimate
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> StructuredModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> StructuredModel:
         """Fit the modelled columns of the repaired rows."""
         modelled = self.constraints.modelled(self.schema)
-        inner = self.inner.fit(self.constraints.repair(train).only(modelled), privacy, rng, progress)
+        rows = train.mapped(_Modelled(self.constraints, modelled))
+        inner = self.inner.fit(rows, privacy, rng, progress)
         constraints = self.constraints
         if constraints.maps:
             constraints = constraints.resolved(inner.sample(ROWS_FOR_A_MAP, rng))
         schema = replace(constraints.completed(self.schema, inner.schema), constraints=constraints)
         return StructuredModel(schema, constraints, inner)
+
+
+@dataclass(frozen=True, slots=True)
+class _Modelled:
+    """Rows repaired, without the columns that are derived."""
+
+    constraints: Constraints
+    schema: Schema
+
+    def __call__(self, table: Table) -> Table:
+        """Of the rows of one table."""
+        return self.constraints.repair(table).only(self.schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +116,17 @@ class StructuredModel:
     def expected_error(self) -> Mapping[tuple[str, ...], float]:
         """That of the modelled columns."""
         return self.inner.expected_error
+
+    def error_bounds(self, synthetic: Table) -> Mapping[tuple[str, ...], float | None]:
+        """Those of the modelled columns. A copy has the bounds of what it repeats; of other derived columns none."""
+        inner = self.inner.error_bounds(synthetic)
+        origin = {rule.column: rule.source for rule in self.constraints.derived if isinstance(rule, Copy)}
+        names = self.schema.names
+        bounds: dict[tuple[str, ...], float | None] = {}
+        for clique in (*((name,) for name in names), *combinations(names, 2)):
+            modelled = {origin.get(name, name) for name in clique}
+            bounds[clique] = inner.get(tuple(name for name in names if name in modelled))
+        return bounds
 
     def sample(self, n: int, rng: Generator) -> Table:
         """Draw n rows, each of which keeps every rule."""

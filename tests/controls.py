@@ -5,18 +5,18 @@ A fault is a function of the parts and a generator that gives a synthetic table;
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import numpy as np
 from numpy.random import Generator
 
 from audits.assignment import Parts, assign, design_for
-from audits.evidence import Evidence
-from privacy.columns import LevelColumn
+from audits.evidence import Evidence, Refit, Run
+from privacy.columns import Floats, LevelColumn
 from privacy.noise import seeded_noise
-from privacy.table import Table, make_table
+from privacy.table import Table, make_table, stacked
 from tests.tables import number_columns, population
 
 Sampler: TypeAlias = Callable[[int, int], Table]
@@ -37,7 +37,23 @@ def evidence(synthetic: Synthetic, *, n: int = 8_000, seed: int = 0, sampler: Sa
         control=parts.control,
         reference=parts.reference,
         synthetic=synthetic(parts, np.random.default_rng([seed, 77])),
+        refit=Refitted(synthetic, parts),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Refitted:
+    """A control run again on other training rows."""
+
+    synthetic: Synthetic
+    parts: Parts
+
+    def __call__(self, runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
+        """What is seen in the tables of all runs."""
+        for run in runs:
+            sides = self.parts.train.select(run.train), self.parts.control.select(run.control)
+            parts = replace(self.parts, train=stacked(sides))
+            yield look(self.synthetic(parts, np.random.default_rng([run.seed, 79])))
 
 
 def fresh_draw(parts: Parts, rng: Generator) -> Table:
@@ -116,7 +132,11 @@ def renamed(given: Evidence, names: dict[str, str]) -> Evidence:
         values = {names.get(name, name): column for name, column in table.columns.items()}
         return Table(replace(table.schema, columns=columns), values, {}, table.units)
 
+    def again(runs: Sequence[Run], look: Callable[[Table], Floats]) -> Iterator[Floats]:
+        return refit(runs, lambda table: look(rename(table)))
+
     train, control = rename(given.train), rename(given.control)
+    refit = _refit_of(given)
     return replace(
         given,
         schema=train.schema,
@@ -124,7 +144,13 @@ def renamed(given: Evidence, names: dict[str, str]) -> Evidence:
         control=control,
         reference=rename(given.reference),
         synthetic=rename(given.synthetic),
+        refit=again,
     )
+
+
+def _refit_of(given: Evidence) -> Refit:
+    assert given.refit is not None
+    return given.refit
 
 
 def _released(table: Table, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Table:

@@ -16,13 +16,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.roles import Action, Principal, forbidden
+from api.charging import claim_of
 from api.desk.desk import CPU, GPU, Desk, Job, dataset_for, release_for
 from api.desk.errors import ConflictError
 from api.desk.ordering import Asked, order_for, policy_named
 from api.desk.record import deciding, record
 from api.desk.states import RELEASE, DatasetState, ReleaseState, moved
 from api.desk.words import LONGEST_TITLE, sentence
-from api.pipeline import claim_of
 from api.recipe import Order
 from api.store.database import reading
 from api.store.identity import new_id, now
@@ -85,7 +85,7 @@ def price(desk: Desk, who: Principal, dataset: str, asked: Asked, policy: str) -
     return Price(
         epsilon=order.budget.epsilon,
         delta=order.budget.delta,
-        lines=tuple(line.purpose for line in order.plan.lines),
+        lines=tuple(line.purpose for line in order.price.lines),
         seconds=order.plan.estimate.seconds,
         memory_bytes=order.plan.estimate.memory_bytes,
         spent=spent,
@@ -201,7 +201,7 @@ def _charge(ledger: Ledger, order: Order) -> Charge:
     return ledger.charge(
         population=order.schema.population,
         cap=ledger.cap(order.schema.population) or order.cap,
-        cost=order.plan.cost,
+        cost=order.price.cost,
         claim=claim_of(order),
         request=order.request,
         purpose=f"{order.synthesizer.name} release under policy {order.policy.name}",

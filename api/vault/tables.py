@@ -18,7 +18,7 @@ import pyarrow.parquet.encryption as pe
 
 from api.vault.vault import Vault
 from privacy.errors import TableError
-from privacy.files import BATCH_ROWS, DAMAGED, HeldFile, batches, check_file
+from privacy.files import BATCH_ROWS, DAMAGED, Cells, HeldFile, Words, batches, check_file
 from privacy.schema import Schema
 
 
@@ -108,7 +108,11 @@ def _texts(source: HeldFile, wanted: list[str]) -> Iterator[Any]:
     schema = pa.schema([(name, pa.string()) for name in wanted])
     yield pa.RecordBatch.from_pylist([], schema=schema)  # a table of no rows has a schema too
     for batch in batches(source, dict.fromkeys(wanted)):
-        yield pa.RecordBatch.from_arrays([pa.array(batch[name], pa.string()) for name in wanted], schema=schema)
+        yield pa.RecordBatch.from_arrays([_strings(batch[name]) for name in wanted], schema=schema)
+
+
+def _strings(cells: Cells) -> Any:
+    return pa.array(cells.written() if isinstance(cells, Words) else cells, pa.string())
 
 
 def _typed(source: HeldFile, wanted: list[str]) -> Iterator[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from api.attempts import check_room, put_forward
 from api.coins import Coins
 from api.desk.desk import Desk
 from api.desk.ordering import order_for, policy_of
@@ -12,6 +13,7 @@ from api.desk.record import SERVICE, deciding, record
 from api.desk.states import ReleaseState
 from api.further_rows import restated
 from api.judging import Candidate, judge
+from api.splitting import split
 from api.steps import Steps
 from api.store.database import reading
 from api.store.tables import Dataset, Release
@@ -22,6 +24,7 @@ from api.work.shelf import clear, get_bundle
 from audits.release.bundle import COINS, MODEL
 from audits.release.review import internal_files
 from audits.release.verify import signed_predicate
+from privacy.rows import Inline
 from privacy.table import read_table
 from synthesizers.artefact import load
 from synthesizers.conditioning import weigh
@@ -58,15 +61,17 @@ def _candidate(desk: Desk, found: Release, dataset: Dataset, home: ServiceInstal
     files = internal_files(bundle, signed_predicate(bundle, home.signing_key.fingerprint))
     order = order_for(dataset, found.asked, policy_of(found.policy), found.id, out=home.folder / "again")
     model, coins = load(files[MODEL]), Coins(bytes.fromhex(json.loads(files[COINS])["key"]))
-    private = read_table(table_at(desk.vault, found.table_name), order.schema)  # type: ignore[arg-type]
-    home.ledger.record(home.ledger.charge_of(found.charge), "attempt", {"reaudit_of": found.bundle})
+    table, charge = table_at(desk.vault, found.table_name), home.ledger.charge_of(found.charge)
+    check_room(home, order.schema, table, order.policy)
+    home.ledger.record(charge, "attempt", {"reaudit_of": found.bundle})
+    attempt = put_forward(home, charge, order.schema, table, order.policy)
     streams = Streams(fresh_seed())
     return Candidate(
         synthetic=read_table(bundle / "data" / "synthetic.parquet", model.schema),
         model=model,
         weights=weigh(model, order.target, streams["weights"]),
         reweighted=order.target.words,
-        parts=coins.parts(private, order.design),
+        parts=split(table, order.schema, order.design, coins, Inline()).parts,
         design=order.design,
         schema=order.schema,
         statement=restated(json.loads((bundle / "statement.json").read_bytes()), order.schema, home),
@@ -75,4 +80,5 @@ def _candidate(desk: Desk, found: Release, dataset: Dataset, home: ServiceInstal
         seed=streams.seed,
         out=order.recipe.out,
         held=True,
+        attempt=attempt,
     )

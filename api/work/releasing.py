@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from api.attempts import check_room
 from api.desk.desk import Desk
 from api.desk.ordering import order_for, policy_of
 from api.desk.runs import Run, died_sealing, looked_up, open_charge, settle, step, was_sealing
@@ -50,5 +51,6 @@ def _make(desk: Desk, run: Run, folder: Path) -> None:
     order = order_for(dataset, found.asked, policy_of(found.policy), run.release, table, folder / BUNDLE)
     home = ServiceInstallation(desk, folder)
     _ = home.signing_key  # made before the charge is opened: a folder nobody may write to must not cost budget
+    check_room(home, order.schema, table, order.policy)
     charge, privacy = open_charge(desk, run, system_noise())
     make(order, home, charge, privacy, Steps(lambda text: step(desk, run, text)))

@@ -21,8 +21,10 @@ synthetic rows copied with every number off by .5% of its range: found in 56% of
 first two scales of distance, in 75% with the reference, in 81% with isolation and the most isolated matches too; with
 one cell changed: 75%, 100% and 100%.)
 
-All tests make one p-value by weighted Bonferroni. Weights are equal for the exact test, each near test and the tests
-over any column, and the tests of single columns share two such weights, so that a wide table does not drown the others.
+All tests make one p-value, by dealing the labels "trained" and "held back" anew (`audits.joint`): they overlap so much
+that Bonferroni's inequality over them gives more than twice as large a p-value. Weights are equal for the exact test,
+each near test and the tests over any column, and the tests of single columns share two such weights, so that a wide
+table does not drown the others.
 """
 
 from __future__ import annotations
@@ -39,14 +41,12 @@ from audits.errors import InconclusiveError
 from audits.estimates import exact_finding, excess_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
-from audits.intervals import fisher
+from audits.hashes import GRID, Hashes, hashes
+from audits.joint import Contrast, joint_p_value
 from audits.rows import joined, one_row_per_unit
-from privacy.columns import Column, Floats, LevelColumn, NumberKind
+from privacy.columns import Floats
 from privacy.schema import Schema
 from privacy.table import Table
-
-GRID = 1_000
-"""Steps of a real column's range within which two numbers count as equal."""
 
 OFF = 0.005
 """Added to distances before they are compared with the isolation of a row, in units of a public range."""
@@ -54,7 +54,7 @@ OFF = 0.005
 MIN_UNITS = 50
 
 Mask = npt.NDArray[np.bool_]
-Hashes = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ class Copies:
         isolated: the same by distance relative to the isolation of the row.
         one_out: the same among matches with one column left out, the most isolated first.
         max_near_rows: training rows that look for a near copy; of a larger table a random sample does. The exact tests
-            and the synthetic side always use every row.
+            and the synthetic side use every row of the evidence, which of a long table is a sample already.
     """
 
     quantiles: tuple[float, ...] = (0.002, 0.005)
@@ -101,80 +101,74 @@ class Copies:
         matches = _matches(train, control, evidence.synthetic, evidence.schema)
         looked = self._looked_at(train, rng)
         near = _near(train.select(looked), control, evidence)
-        closest = [
-            _closest(scale, quantile)
-            for scale, quantiles in (
-                (near, self.quantiles),
-                (near.relative, self.relative),
-                (near.isolated, self.isolated),
-            )
-            for quantile in quantiles
-        ]
-        one_out = np.concatenate([matches.any_hit[looked], matches.any_hit[len(train) :]])
-        closest += [_most_isolated(one_out, near, quantile) for quantile in self.one_out]
-        main = [matches.whole, matches.any_column, *closest]
-        n_weights = len(main) + 2
-        weighted = [n_weights * contrast.p_value for contrast in main]
-        weighted += [n_weights / 2 * len(matches.columns) * contrast.p_value for contrast in matches.columns]
+        tests = self._tests(matches, near, looked)
+        is_train = np.arange(len(train) + len(control)) < len(train)
         n_rows = len(train), len(control)
         return (
             exact_finding(
                 audit=self.name,
                 quantity="copying p-value",
                 subject="",
-                value=min(1.0, *weighted),
+                value=joint_p_value(tests, is_train, _left_out(looked, is_train), rng),
                 baseline=1.0,
                 worse="lower",
                 n=sum(n_rows),
             ),
-            matches.whole.finding("excess of exact matches", of_all=n_rows),
-            *(_closest(near, q).finding(f"excess of near copies at {100 * q:g}%") for q in self.quantiles),
+            _excess("excess of exact matches", matches.whole, n_rows),
+            *(
+                _excess(f"excess of near copies at {100 * q:g}%", _closest(near, q), (len(looked), len(control)))
+                for q in self.quantiles
+            ),
         )
 
-    def _looked_at(self, train: Table, rng: Generator) -> npt.NDArray[np.int64]:
+    def _tests(self, matches: _Matches, near: _Near, looked: Rows) -> list[Contrast]:
+        """Every contrast over all rows, with its weight."""
+        n, n_control = len(matches.whole), len(near.to_synthetic) - len(looked)
+        here = np.concatenate([looked, np.arange(n - n_control, n)])
+        scales = (near, self.quantiles), (near.relative, self.relative), (near.isolated, self.isolated)
+        closest = [_closest(scale, quantile) for scale, quantiles in scales for quantile in quantiles]
+        closest += [_most_isolated(matches.any_column[here], near, quantile) for quantile in self.one_out]
+        weight = len(closest) + 4.0
+        return [
+            Contrast(matches.whole, matches.unique, weight),
+            Contrast(matches.any_column, matches.any_unique, weight),
+            *(Contrast(_over(hits, here, n), _over(np.ones(len(here), np.bool_), here, n), weight) for hits in closest),
+            *(Contrast(h, u, weight / 2 * len(matches.columns)) for h, u in matches.columns),
+        ]
+
+    def _looked_at(self, train: Table, rng: Generator) -> Rows:
         if len(train) <= self.max_near_rows:
             return np.arange(len(train))
         return np.sort(rng.choice(len(train), self.max_near_rows, replace=False))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Contrast:
-    """Hits among n train rows, and among control rows."""
-
-    hits: int
-    n: int
-    control_hits: int
-    n_control: int
-
-    @property
-    def p_value(self) -> float:
-        """Fisher's, or 1 where a side has no row to look at."""
-        if not self.n or not self.n_control:
-            return 1.0
-        return fisher(self.hits, self.n, self.control_hits, self.n_control)
-
-    def finding(self, quantity: str, *, of_all: tuple[int, int] | None = None) -> Finding:
-        """The excess as a share of the rows looked at, or of all train and control rows."""
-        n, n_control = of_all or (self.n, self.n_control)
-        return excess_finding(
-            audit=Copies.name,
-            quantity=quantity,
-            subject="",
-            hits=self.hits,
-            n=n,
-            other_hits=self.control_hits,
-            other_n=n_control,
-            audience=Audience.INTERNAL,
-        )
-
-
-def _contrast(hits: Mask, counted: Mask, n_train: int) -> _Contrast:
-    return _Contrast(
-        hits=int((hits & counted)[:n_train].sum()),
-        n=int(counted[:n_train].sum()),
-        control_hits=int((hits & counted)[n_train:].sum()),
-        n_control=int(counted[n_train:].sum()),
+def _excess(quantity: str, hits: Mask, n_rows: tuple[int, int]) -> Finding:
+    """Hits among train rows as a share of them, minus the same of control rows."""
+    n, n_control = n_rows
+    return excess_finding(
+        audit=Copies.name,
+        quantity=quantity,
+        subject="",
+        hits=int(hits[:n].sum()),
+        n=n,
+        other_hits=int(hits[n:].sum()),
+        other_n=n_control,
+        audience=Audience.INTERNAL,
     )
+
+
+def _left_out(looked: Rows, is_train: Mask) -> Mask:
+    """Training rows the near tests do not look at."""
+    left = is_train.copy()
+    left[looked] = False
+    return left
+
+
+def _over(hits: Mask, here: Rows, n: int) -> Mask:
+    """Hits among some rows as hits among all n."""
+    found = np.zeros(n, np.bool_)
+    found[here] = hits
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +178,6 @@ class _Near:
     to_synthetic: Floats
     to_real: Floats
     isolation: Floats
-    n_train: int
 
     @property
     def relative(self) -> _Near:
@@ -204,40 +197,48 @@ def _near(train: Table, control: Table, evidence: Evidence) -> _Near:
         to_synthetic=nearest(real, features(evidence.synthetic, evidence.schema), 1)[:, 0],
         to_real=to_real[:, 0],
         isolation=to_real.mean(axis=1),
-        n_train=len(train),
     )
 
 
-def _closest(near: _Near, quantile: float) -> _Contrast:
+def _closest(near: _Near, quantile: float) -> Mask:
     """The closest share of the real rows. What ties in both distances is in on both sides, so none is given away."""
     order = np.lexsort((-near.isolation, near.to_synthetic))
     last = order[max(0, int(np.ceil(quantile * len(order))) - 1)]
     nearer = near.to_synthetic < near.to_synthetic[last]
     level = (near.to_synthetic == near.to_synthetic[last]) & (near.isolation >= near.isolation[last])
-    return _contrast(nearer | level, np.ones(len(order), bool), near.n_train)
+    closest: Mask = nearer | level
+    return closest
 
 
-def _most_isolated(hits: Mask, near: _Near, quantile: float) -> _Contrast:
+def _most_isolated(hits: Mask, near: _Near, quantile: float) -> Mask:
     """Of the rows that were matched, the most isolated: at most a share of all rows, and what ties with the last."""
     most = max(1, int(np.ceil(quantile * len(hits))))
     isolation = np.sort(near.isolation[hits])
     least = isolation[-most] if len(isolation) >= most else -np.inf
-    return _contrast(hits & (near.isolation >= least), np.ones(len(hits), bool), near.n_train)
+    chosen: Mask = hits & (near.isolation >= least)
+    return chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Matches:
-    """Exact matches of unique records: on all columns, without each of them, and without any one of them."""
+    """Real rows, train first: exact matches of unique records on all columns, without each, and without any one.
 
-    whole: _Contrast
-    columns: tuple[_Contrast, ...]
-    any_column: _Contrast
-    any_hit: Mask
+    Attributes:
+        whole, unique: which rows match, and which are unique among the real ones.
+        columns: the same on the rows without each column.
+        any_column, any_unique: the same with or without any one column.
+    """
+
+    whole: Mask
+    unique: Mask
+    columns: tuple[tuple[Mask, Mask], ...]
+    any_column: Mask
+    any_unique: Mask
 
 
 def _matches(train: Table, control: Table, synthetic: Table, schema: Schema) -> _Matches:
-    real = np.concatenate([_hashes(train, schema), _hashes(control, schema)], axis=1)
-    released = _hashes(synthetic, schema)
+    real = np.concatenate([hashes(train, schema), hashes(control, schema)], axis=1)
+    released = hashes(synthetic, schema)
     whole, released_whole = real.sum(axis=0), released.sum(axis=0)
     unique = _unique(whole)
     hits = unique & np.isin(whole, released_whole)
@@ -248,43 +249,12 @@ def _matches(train: Table, control: Table, synthetic: Table, schema: Schema) -> 
         rest = whole - real[j]
         unique_rest = _unique(rest)
         found = unique_rest & np.isin(rest, released_whole - released[j])
-        columns.append(_contrast(found, unique_rest, len(train)))
+        columns.append((found, unique_rest))
         any_unique, any_hit = any_unique | unique_rest, any_hit | found
-    return _Matches(
-        whole=_contrast(hits, unique, len(train)),
-        columns=tuple(columns),
-        any_column=_contrast(any_hit, any_unique, len(train)),
-        any_hit=any_hit,
-    )
+    return _Matches(whole=hits, unique=unique, columns=tuple(columns), any_column=any_hit, any_unique=any_unique)
 
 
-def _unique(hashes: Hashes) -> Mask:
-    _, place, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+def _unique(rows: Hashes) -> Mask:
+    _, place, counts = np.unique(rows, return_inverse=True, return_counts=True)
     once: Mask = counts[place] == 1
     return once
-
-
-def _hashes(table: Table, schema: Schema) -> Hashes:
-    """64-bit hashes of canonical cells, shape (columns, n): splitmix64 of the cell, offset by the column."""
-    offsets = _mix(np.arange(1, len(schema.columns) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
-    cells = np.stack([_canonical(table, column) for column in schema.columns]).view(np.uint64)
-    return _mix(cells + offsets[:, None])
-
-
-def _canonical(table: Table, column: Column) -> npt.NDArray[np.int64]:
-    """Codes; whole numbers and dates as they are; reals as steps of a public grid; missing as a number of its own."""
-    if isinstance(column, LevelColumn):
-        return table.codes(column.name).astype(np.int64)
-    values = table.numbers(column.name)
-    missing = np.isnan(values)
-    if column.kind is NumberKind.NUMBER:
-        low, high = column.bounds
-        values = GRID * (values - low) / (high - low) if high > low else np.zeros(len(values))
-    whole = np.rint(np.where(missing, 0, values)).astype(np.int64)
-    return np.where(missing, np.iinfo(np.int64).min, whole)
-
-
-def _mix(x: Hashes) -> Hashes:
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))

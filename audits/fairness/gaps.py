@@ -20,9 +20,10 @@ Counts: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A notion of fairness: its name, and the largest gap it finds in counts."""
+    """A notion of fairness: its name, what is measured of it, and the largest gap it finds in counts."""
 
     name: str
+    measured: str
     difference: Callable[[Counts], Floats]
 
 
@@ -47,8 +48,34 @@ def equalized_odds(counts: Counts) -> Floats:
     return np.maximum(_range(rates[..., 0]), _range(rates[..., 1]))
 
 
-PARITY = Gap("demographic parity", demographic_parity)
-ODDS = Gap("equalized odds", equalized_odds)
+def equal_opportunity(counts: Counts) -> Floats:
+    """The range over groups of true-positive rates, shape (...), in [0, 1].
+
+    Args:
+        counts: rows by group, label and decision, shape (..., groups, 2, 2).
+
+    Source: Hardt, Price & Srebro 2016, definition 2.2.
+    """
+    return _range(_rate(counts)[..., 1])
+
+
+def parity_shortfall(counts: Counts) -> Floats:
+    """What the ratio of the smallest to the largest selection rate lacks to 1, shape (...), in [0, 1].
+
+    More than a fifth breaks the four-fifths rule (29 CFR 1607.4 D). Where nobody is selected nothing is lacking.
+
+    Args:
+        counts: rows by group, label and decision, shape (..., groups, 2, 2).
+    """
+    rates = _rate(counts.sum(axis=-2))
+    largest = rates.max(axis=-1)
+    return np.asarray(1 - np.where(largest > 0, rates.min(axis=-1), 1) / np.where(largest > 0, largest, 1))
+
+
+PARITY = Gap("demographic parity", "demographic parity difference", demographic_parity)
+RATIO = Gap("demographic parity ratio", "shortfall of the demographic parity ratio", parity_shortfall)
+ODDS = Gap("equalized odds", "equalized odds difference", equalized_odds)
+OPPORTUNITY = Gap("equal opportunity", "equal opportunity difference", equal_opportunity)
 
 
 def count(group: Whole, label: Mask, decision: Mask) -> Counts:

@@ -2,9 +2,11 @@
 
 The decision is an average of gradient boosting models, each fitted to its own fifth of the learning rows; one average
 learns from synthetic rows, the other from as many training rows, and both decide on the same control rows. For every
-sensitive column: the demographic parity difference (largest gap in selection rates between groups) and the equalized
-odds difference (the larger of the largest gaps in true- and false-positive rates). The worsening is the synthetic
-difference minus the real one, so that a bias of the data is not blamed on the synthesis.
+sensitive column: the demographic parity difference (largest gap in selection rates between groups), what their ratio
+lacks to one (the four-fifths rule), the equalized odds difference (the larger of the largest gaps in true- and
+false-positive rates) and the equal opportunity difference (true-positive rates alone). The worsening is the synthetic
+difference minus the real one, so that a bias of the data is not blamed on the synthesis. How well each group is
+predicted by itself: `audits.fairness.group_scores`.
 
 The positive class is public: the last level of the target's list, hence the second of two. Each side selects as large
 a share of control rows as its learning rows hold positives: at a threshold of one half, a model of a rare class
@@ -34,11 +36,23 @@ from numpy.random import Generator
 from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding, exact_finding
 from audits.evidence import Evidence
-from audits.fairness.gaps import ODDS, PARITY, Gap, Mask, Whole, count, jackknife_variance, resampled
+from audits.fairness.gaps import (
+    ODDS,
+    OPPORTUNITY,
+    PARITY,
+    RATIO,
+    Gap,
+    Mask,
+    Whole,
+    count,
+    jackknife_variance,
+    resampled,
+)
+from audits.fairness.group_scores import group_findings
 from audits.fairness.representation import group_name
 from audits.finding import Finding
 from audits.prediction import gradient_boosting, labelled_rows
-from privacy.columns import LevelColumn
+from privacy.columns import Floats, LevelColumn
 from privacy.table import Table
 
 TOO_FEW_ROWS = "control rows of a group too small to judge"
@@ -66,7 +80,7 @@ class Outcomes:
     title: ClassVar[str] = "Fairness of outcomes"
 
     def run(self, evidence: Evidence, rng: Generator) -> tuple[Finding, ...]:
-        """Per sensitive column: both differences (baseline: the real model's), both worsenings, groups not judged.
+        """Per sensitive column: gaps (baseline: the real model's), worsenings, scores by group, groups not judged.
 
         Raises:
             InconclusiveError: no target or no sensitive column with levels is declared, there are fewer learning units
@@ -82,8 +96,8 @@ class Outcomes:
         first, second, *streams = rng.spawn(2 + len(columns))
         decisions = Decisions(
             control.codes(target.name) == len(target.declared) - 1,
-            decide(synthetic, control, target, self.folds, first),
-            decide(train, control, target, self.folds, second),
+            *learn(synthetic, control, target, self.folds, first),
+            *learn(train, control, target, self.folds, second),
         )
         found: list[Finding] = []
         for column, stream in zip(columns, streams, strict=True):
@@ -113,9 +127,21 @@ class Outcomes:
                     worse="lower",
                     n=n,
                 )
+        told_apart = np.flatnonzero(large & (labels >= self.min_labels))
+        for code in told_apart:
+            inside = codes == code
+            yield from group_findings(
+                self.name,
+                group_name(column, int(code)),
+                decisions.label[inside],
+                (decisions.synthetic_chance[:, inside], decisions.real_chance[:, inside]),
+                control.units[inside],
+            )
         for gap, sizes, groups in (
             (PARITY, rows, np.flatnonzero(large)),
-            (ODDS, labels, np.flatnonzero(large & (labels >= self.min_labels))),
+            (RATIO, rows, np.flatnonzero(large)),
+            (ODDS, labels, told_apart),
+            (OPPORTUNITY, labels, told_apart),
         ):
             if len(groups) >= 2:
                 chosen = np.isin(codes, groups)
@@ -134,7 +160,7 @@ class Outcomes:
         whole = (decisions.synthetic[0], decisions.real[0])
         again = resampled(gap, group, decisions.label, whole, units, self.resamples, rng)
         ours_learnt, theirs_learnt = jackknife_variance(ours[1:]), jackknife_variance(theirs[1:])
-        learnt, worsened = f"{gap.name} difference, trained on synthetic", f"worsening of {gap.name}"
+        learnt, worsened = f"{gap.measured}, trained on synthetic", f"worsening of {gap.name}"
         both = float((again[0] - again[1]).var()) + ours_learnt + theirs_learnt
         for quantity, estimate, variance, baseline, least in (
             (learnt, float(ours[0]), float(again[0].var()) + ours_learnt, float(theirs[0]), 0.0),
@@ -162,20 +188,29 @@ class Decisions:
         label: whether it has the target's last level, shape (n,).
         synthetic: whether it is selected by what was learnt from synthetic rows, shape (1 + folds, n): with all folds
             first, then with each left out.
-        real: the same for training rows.
+        synthetic_chance: the chance of that level which the selection is by, of the same shape.
+        real, real_chance: the same for training rows.
     """
 
     label: Mask
     synthetic: Mask
+    synthetic_chance: Floats
     real: Mask
+    real_chance: Floats
 
     def of(self, rows: Mask) -> Decisions:
         """The same for some rows."""
-        return Decisions(self.label[rows], self.synthetic[:, rows], self.real[:, rows])
+        return Decisions(
+            self.label[rows],
+            self.synthetic[:, rows],
+            self.synthetic_chance[:, rows],
+            self.real[:, rows],
+            self.real_chance[:, rows],
+        )
 
 
-def decide(learn: Table, control: Table, target: LevelColumn, folds: int, rng: Generator) -> Mask:
-    """Control rows selected for the target's last level, shape (1 + folds, len(control)).
+def learn(rows: Table, control: Table, target: LevelColumn, folds: int, rng: Generator) -> tuple[Mask, Floats]:
+    """Control rows selected for the target's last level, and its chance, shape (1 + folds, len(control)) each.
 
     Row 0 is the average of all folds' models, row k the average without fold k. Folds are of units. As large a share
     is selected as the learning rows hold of that level; rows with equal scores are selected together.
@@ -183,7 +218,7 @@ def decide(learn: Table, control: Table, target: LevelColumn, folds: int, rng: G
     Raises:
         InconclusiveError: fewer units than folds.
     """
-    _, first, owner = np.unique(learn.units, return_index=True, return_inverse=True)
+    _, first, owner = np.unique(rows.units, return_index=True, return_inverse=True)
     # Units are numbered by where they first stand in the rows' canonical order, not by their numbers.
     owner = np.argsort(np.argsort(first))[owner]
     n_units = len(first)
@@ -191,14 +226,14 @@ def decide(learn: Table, control: Table, target: LevelColumn, folds: int, rng: G
         raise InconclusiveError("there are too few rows to learn from")
     fold = rng.permutation(np.arange(n_units) % folds)[owner]
     positive = len(target.declared) - 1
-    parts = [learn.select(fold == k) for k in range(folds)]
+    parts = [rows.select(fold == k) for k in range(folds)]
     scores = np.stack([gradient_boosting(part, control, target, rng)[:, positive] for part in parts])
     hits = np.array([float((part.codes(target.name) == positive).sum()) for part in parts])
     sizes = np.array([len(part) for part in parts])
     keep = np.vstack([np.ones(folds), 1 - np.eye(folds)])
     shares = keep @ hits / (keep @ sizes)
     means = keep @ scores / keep.sum(axis=1, keepdims=True)
-    return np.stack([_select(mean, share) for mean, share in zip(means, shares, strict=True)])
+    return np.stack([_select(mean, share) for mean, share in zip(means, shares, strict=True)]), means
 
 
 def _select(scores: npt.NDArray[np.float64], share: float) -> Mask:

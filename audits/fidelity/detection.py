@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import ClassVar
 
 import numpy as np
@@ -32,6 +33,8 @@ from privacy.columns import Floats
 FOLDS = 5
 MIN_ROWS = 100
 MAX_TREES = 60
+LEAST_SPREAD = 1e-9
+"""Of probabilities around one half: tables without a difference to learn from give none at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,15 @@ def _findings(ours: Floats, real: Floats, n: int) -> Iterator[Finding]:
     # Half a discordant row, so that two tables told apart without a mistake do not claim certainty.
     variance, floor_variance = variance + 0.25 / n**2, floor_variance + 0.25 / n**2
     spread, floor_spread = ((p - 0.5) ** 2 for p in (ours, real))
+    score, null = (max(float(part.mean()), LEAST_SPREAD) for part in (spread, floor_spread))
+    score_error, null_error = (float(part.std()) / (2 * n) ** 0.5 for part in (spread, floor_spread))
+    ratio = score / null
+    ratio_error = ratio * ((score_error / score) ** 2 + (null_error / null) ** 2) ** 0.5
     for quantity, estimate, error, baseline, limits in (
         ("AUC of detection", area, variance**0.5, floor, (0.0, 1.0)),
         ("excess AUC of detection", area - floor, (variance + floor_variance) ** 0.5, 0.0, (-1.0, 1.0)),
-        ("pMSE", float(spread.mean()), float(spread.std() / (2 * n) ** 0.5), float(floor_spread.mean()), (0.0, 0.25)),
+        ("pMSE", score, score_error, null, (0.0, 0.25)),
+        ("pMSE ratio", ratio, ratio_error, 1.0, (0.0, inf)),
     ):
         yield estimate_finding(
             audit=Detection.name,

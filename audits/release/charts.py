@@ -97,6 +97,29 @@ def distribution_chart(bars: Sequence[Row], *, title: str, numeric: bool) -> str
     return _svg(chart.properties(autosize=alt.AutoSizeParams(type="fit", contains="padding")), title)
 
 
+def points_chart(rows: Sequence[Row], *, title: str) -> str:
+    """A map of points: `x`, `y` and `table`; synthetic rows as circles over open diamonds (train), triangles (control).
+
+    For the internal report alone: a point of train or control is a person's row.
+    """
+    tables = ["train", "control", "synthetic"]
+    place = alt.Axis(labels=False, ticks=False, grid=False, title=None, domain=False)
+    scale = alt.Scale(domain=tables, range=["diamond", "triangle-up", "circle"])
+    colour = alt.Scale(domain=tables, range=[MUTED, WARN, ACCENT])
+    legend = alt.Legend(title=None, orient="top", labelColor=INK, labelFont=FONT, symbolOpacity=1)
+    chart = (
+        alt.Chart(_data(rows))
+        .mark_point(size=14, opacity=0.7, strokeWidth=1)
+        .encode(
+            x=alt.X("x:Q", axis=place, scale=alt.Scale(zero=False)),
+            y=alt.Y("y:Q", axis=place, scale=alt.Scale(zero=False)),
+            shape=alt.Shape("table:N", scale=scale, legend=legend),
+            color=alt.Color("table:N", scale=colour, legend=legend),
+        )
+    )
+    return _svg(chart.properties(width=PLOT_WIDTH + 165, height=PLOT_WIDTH + 165), title)
+
+
 def _data(rows: Sequence[Row]) -> Any:
     return alt.InlineData(values=[dict(row) for row in rows])
 

@@ -23,8 +23,18 @@ def table_facts(synthetic: Table) -> dict[str, Any]:
     return {"rows": len(synthetic), "columns": columns}
 
 
+def error_bounds(bounds: Mapping[tuple[str, ...], float | None], confidence: float) -> dict[str, Any]:
+    """Bounds of every column and pair, worst first: those without a bound before all others."""
+    ordered = sorted(bounds.items(), key=lambda item: (-np.inf if item[1] is None else -item[1], item[0]))
+    return {
+        "confidence": confidence,
+        "columns": [{"column": clique[0], "bound": bound} for clique, bound in ordered if len(clique) == 1],
+        "pairs": [{"columns": list(clique), "bound": bound} for clique, bound in ordered if len(clique) == 2],
+    }
+
+
 def expected_errors(expected_error: Mapping[tuple[str, ...], float]) -> dict[str, Any]:
-    """Error bounds of measured marginals, worst first, and of every column the best bound of a marginal it is in."""
+    """Expected errors of measured marginals, worst first, and of every column the best of a marginal it is in."""
     bounds = {tuple(clique): float(bound) for clique, bound in expected_error.items()}
     best: dict[str, float] = {}
     for clique, bound in bounds.items():

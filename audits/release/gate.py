@@ -1,15 +1,14 @@
 """The gate: outcomes, a policy and a claim in, a verdict out. Pure, and deaf to points: it reads confidence bounds.
 
-Per check one of three verdicts. WITHHOLD: the 99.99% bound on the favourable side is beyond the limit, so the fault is
+Per check one of three verdicts. WITHHOLD: a test that the truth is within the limit is rejected, so the fault is
 proven. PASS: the 95% bound on the unfavourable side is inside the limit, so its absence is. REVIEW: neither, hence too
 little power, and a named person decides. An audit that is missing or failed withholds; one that could not answer asks
 for review. Only outliers and groups may be silent in an audit that answered: they have too few rows, which asks for
 review too.
 
-Three hundred checks at 99.99% block a harmless table with probability at most 3%; the copying p-value, a bound on both
-sides of itself, and the bound on epsilon from one run add 1% each (Bonferroni). Holm's procedure would change no
-verdict: a table is withheld as soon as one test rejects, and Holm's first step is Bonferroni's. PASS needs every check,
-which needs no correction (intersection-union).
+All blocking tests of a release are one family (`audits.release.family`): Holm's procedure keeps the probability that a
+table within all limits is withheld at 5%, however many there are. PASS needs every check, which needs no correction
+(intersection-union). Labels decide nothing and are judged one by one, by their strict bounds.
 
 The claim is checked too: that its epsilon follows from the events, that the generator's certificate stands, and that
 the lower bound on epsilon from this one run does not contradict it.
@@ -24,7 +23,8 @@ from typing import TYPE_CHECKING
 
 from audits.finding import Finding, Outcome
 from audits.release.certificate import Certificate, standing
-from audits.release.policy import CheckRule, Effect, Policy, Subjects
+from audits.release.family import LEVEL, ONE_RUN_SHARE, is_known, is_p_value, p_beyond, rejected
+from audits.release.policy import CheckRule, Effect, Gate, Policy, Subjects
 
 if TYPE_CHECKING:
     from privacy.statement import PrivacyStatement  # pulls in the accountants, which `verify` does without
@@ -69,6 +69,19 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One version of a table, put before the gate.
+
+    Attributes:
+        number: how often it was, this time included.
+        same_policy: whether the policy is the one of the first time.
+    """
+
+    number: int
+    same_policy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """The overall verdict, and the checks it is the worst of."""
 
@@ -88,6 +101,8 @@ def decide(
     recomputation_faults: Sequence[str],
     certificate: Certificate | None,
     code_digest: str,
+    attempt: Attempt | None = None,
+    gate_faults: Sequence[str] = (),
 ) -> Decision:
     """Judge a release.
 
@@ -98,8 +113,13 @@ def decide(
         recomputation_faults: what a fresh process found wrong with the claim's epsilon (`privacy.recompute`).
         certificate: the empirical certificate of the generator, or None if there is none.
         code_digest: digest of the generator's sources as they are now; a certificate of other sources is stale.
+        attempt: which attempt on this version of the table it is; None where none are counted.
+        gate_faults: what is wrong with the certificate of a priced gate; not read where the gate is exact.
     """
+    priced = policy.gate is Gate.PRICED
     checks = (
+        *(() if attempt is None else _attempt_checks(attempt, policy)),
+        *((_claim("certificate of the priced gate", "; ".join(gate_faults)),) if priced else ()),
         *_claim_checks(policy, statement, recomputation_faults, certificate, code_digest),
         *(() if statement is None else (one_run_check(outcomes, statement.claim.epsilon, policy),)),
         *outcome_checks(outcomes, policy),
@@ -112,7 +132,8 @@ def outcome_checks(outcomes: Sequence[Outcome], policy: Policy) -> tuple[Check, 
     by_audit: dict[str, list[Outcome]] = {}
     for outcome in outcomes:
         by_audit.setdefault(outcome.audit, []).append(outcome)
-    return tuple(check for rule in policy.checks for check in _rule_checks(rule, by_audit.get(rule.audit, [])))
+    judged = [entry for rule in policy.checks for entry in _rule_checks(rule, by_audit.get(rule.audit, []))]
+    return _withheld(judged)
 
 
 def one_run_check(outcomes: Sequence[Outcome], epsilon: float, policy: Policy) -> Check:
@@ -140,41 +161,74 @@ def worst(verdicts: Iterator[Verdict] | Sequence[Verdict]) -> Verdict:
     return max(verdicts, key=SEVERITY.index, default=Verdict.WITHHOLD)
 
 
-def _rule_checks(rule: CheckRule, outcomes: Sequence[Outcome]) -> Iterator[Check]:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A check by itself, and the finding of it that is a test; None where it is none."""
+
+    check: Check
+    finding: Finding | None = None
+
+
+def _withheld(judged: Sequence[_Judged]) -> tuple[Check, ...]:
+    """The checks, those withheld whose tests Holm's procedure rejects."""
+    tests = [i for i, entry in enumerate(judged) if entry.finding is not None]
+    p_values, shares = [], []
+    for i in tests:
+        rule, finding = judged[i].check.rule, judged[i].finding
+        if rule is None or finding is None:
+            raise ValueError("a test has a rule and a finding")
+        own = is_p_value(rule)
+        p_values.append(finding.estimate if own else p_beyond(finding, rule.withhold_limit))
+        shares.append(rule.withhold_limit if own else 0.0)
+    level = LEVEL - ONE_RUN_SHARE
+    others = shares.count(0.0)
+    weights = [share or max(level - sum(shares), 0.0) / others for share in shares]
+    checks = [entry.check for entry in judged]
+    for i, p, reject in zip(tests, p_values, rejected(p_values, weights, level), strict=True):
+        if reject:
+            checks[i] = replace(checks[i], verdict=Verdict.WITHHOLD, reason=f"proven (p = {p:.2g}): {checks[i].reason}")
+    return tuple(checks)
+
+
+def _rule_checks(rule: CheckRule, outcomes: Sequence[Outcome]) -> Iterator[_Judged]:
     if not outcomes and not rule.required:
         return
     if len(outcomes) != 1:
-        yield _check(rule, "", Verdict.WITHHOLD, "required and not answered" if not outcomes else "answered twice")
+        yield _silent(rule, Verdict.WITHHOLD, "required and not answered" if not outcomes else "answered twice")
         return
     outcome = outcomes[0]
     if outcome.error:
-        yield _check(rule, "", Verdict.WITHHOLD, f"the audit failed ({outcome.error})")
+        yield _silent(rule, Verdict.WITHHOLD, f"the audit failed ({outcome.error})")
     elif outcome.inconclusive:
-        yield _check(rule, "", Verdict.REVIEW, f"no answer ({outcome.inconclusive})")
+        yield _silent(rule, Verdict.REVIEW, f"no answer ({outcome.inconclusive})")
     else:
         found = [f for f in outcome.findings if f.quantity == rule.quantity and rule.subjects.reads(f.subject)]
-        yield from (_check(rule, f.subject, *_judge(f, rule)) for f in found)
+        yield from (_judge(f, rule) for f in found)
         if not found and rule.required:
             part = rule.subjects in (Subjects.OUTLIERS, Subjects.GROUPS)
             verdict = Verdict.REVIEW if part else Verdict.WITHHOLD
-            yield _check(rule, "", verdict, "too few rows to answer" if part else "required and not answered")
+            yield _silent(rule, verdict, "too few rows to answer" if part else "required and not answered")
 
 
-def _judge(finding: Finding, rule: CheckRule) -> tuple[Verdict, str]:
-    """Compare a finding's bounds with a rule's limits."""
+def _judge(finding: Finding, rule: CheckRule) -> _Judged:
+    """Compare a finding's bounds with a rule's limits; a blocking estimate is a test, and judged with the others."""
     if finding.worse != rule.worse:
-        return Verdict.WITHHOLD, f"the finding is bad when {finding.worse}, the rule when {rule.worse}"
+        return _silent(rule, Verdict.WITHHOLD, f"the finding is bad when {finding.worse}, the rule when {rule.worse}")
     sign = 1 if rule.worse == "higher" else -1
     at_best = finding.strict.low if sign > 0 else finding.strict.high
     at_worst = finding.interval.high if sign > 0 else finding.interval.low
     beyond, inside = ("above", "at most") if sign > 0 else ("below", "at least")
-    if sign * at_best > sign * rule.withhold_limit:
-        return Verdict.WITHHOLD, f"{at_best:.4g} at best: {beyond} {rule.withhold_limit:g}"
-    if finding.n < rule.min_n:
-        return Verdict.REVIEW, f"rests on fewer than {rule.min_n}: too few to pass"
+    tested = rule.effect is Effect.BLOCK and (is_p_value(rule) or not is_known(finding))
     if sign * at_worst <= sign * rule.pass_limit:
-        return Verdict.PASS, f"{inside} {at_worst:.4g}, limit {rule.pass_limit:g}"
-    return Verdict.REVIEW, f"between {at_best:.4g} at best and {at_worst:.4g} at worst, limit {rule.pass_limit:g}"
+        verdict, reason = Verdict.PASS, f"{inside} {at_worst:.4g}, limit {rule.pass_limit:g}"
+    else:
+        verdict = Verdict.REVIEW
+        reason = f"between {at_best:.4g} at best and {at_worst:.4g} at worst, limit {rule.pass_limit:g}"
+    if not tested and sign * at_best > sign * rule.withhold_limit:
+        verdict, reason = Verdict.WITHHOLD, f"{at_best:.4g} at best: {beyond} {rule.withhold_limit:g}"
+    elif finding.n < rule.min_n:
+        verdict, reason = Verdict.REVIEW, f"rests on fewer than {rule.min_n}: too few to pass"
+    return _Judged(_check(rule, finding.subject, verdict, reason), finding if tested else None)
 
 
 def _claim_checks(
@@ -204,6 +258,13 @@ def _claim_checks(
     yield _claim("mechanism certificate", "; ".join(faults))
 
 
+def _attempt_checks(attempt: Attempt, policy: Policy) -> Iterator[Check]:
+    within = attempt.number <= policy.attempts
+    words = f"attempt {attempt.number} of {policy.attempts} on this version of the table"
+    yield _claim("attempts within the policy", "" if within else words, no_fault=words)
+    yield _claim("policy of the first attempt", "" if attempt.same_policy else "the policy has changed since")
+
+
 def _claim(quantity: str, fault: str, *, no_fault: str = "stands") -> Check:
     return _claim_check(quantity, Verdict.WITHHOLD if fault else Verdict.PASS, fault or no_fault)
 
@@ -218,6 +279,10 @@ def _claim_check(quantity: str, verdict: Verdict, reason: str) -> Check:
         effect=Effect.BLOCK,
         rule=None,
     )
+
+
+def _silent(rule: CheckRule, verdict: Verdict, reason: str) -> _Judged:
+    return _Judged(_check(rule, "", verdict, reason))
 
 
 def _check(rule: CheckRule, subject: str, verdict: Verdict, reason: str) -> Check:

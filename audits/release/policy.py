@@ -1,7 +1,7 @@
 """The policy: which audits are required, and how far is too far. Measuring is not judging; judging starts here.
 
 A policy is a YAML file, parsed strictly, and known by the SHA-256 of its canonical JSON (RFC 8785), which every
-scorecard and every signature carries. Three ship: `public`, `controlled` and `internal`. Every limit is written out,
+scorecard and every signature carries. `public`, `controlled`, `internal` and `priced` ship. Every limit is written out,
 nothing that decides privacy has a default, and a rule says which direction is bad, so that a limit cannot be applied to
 a finding that runs the other way.
 """
@@ -24,7 +24,19 @@ import yaml
 from audits.errors import PolicyError
 
 SHIPPED = ("public", "controlled", "internal")
+PRICED = "priced"
+"""The shipped policy whose gate is priced: for anybody, as `public`."""
+
 MAX_APPROVERS = 5
+ATTEMPTS = 3
+"""How often a version of a table may be put before the gate, where a policy does not say."""
+
+
+SHARES = 0.04
+"""What p-values and all other tests of a release have together (`audits.release.family`)."""
+
+BOUGHT = frozenset({"content", "priced contrast"})
+"""Audits that read synthetic rows alone, or counts that were bought: what a priced gate may read."""
 
 
 class Effect(StrEnum):
@@ -32,6 +44,13 @@ class Effect(StrEnum):
 
     BLOCK = "block"
     LABEL = "label"
+
+
+class Gate(StrEnum):
+    """What a verdict is formed from: `exact` findings, which epsilon does not cover, or counts that are `priced`."""
+
+    EXACT = "exact"
+    PRICED = "priced"
 
 
 class Subjects(StrEnum):
@@ -72,7 +91,8 @@ class CheckRule:
         subjects: which findings of that quantity are read.
         worse: the direction that is bad; a finding of the other direction is refused.
         pass_limit: PASS when the unfavourable bound is on the good side of it, or on it.
-        withhold_limit: WITHHOLD when the favourable strict bound is beyond it.
+        withhold_limit: WITHHOLD when it is proven that the truth is beyond it. Of a quantity that is a p-value it is
+            the share it has in the probability that a harmless table is withheld.
         min_n: fewer rows, attacks or people than this never PASS.
         effect: whether the check decides the release.
         required: whether silence withholds; a rule that is not required is skipped where nothing was found.
@@ -99,6 +119,9 @@ class Policy:
         requires_dp: whether a table without a privacy statement is withheld.
         max_epsilon: the largest total epsilon a release may claim.
         approvers: how many different people must approve what people decide; 1 where the file does not say.
+        attempts: how often one version of a table may be put before an exact gate; 3 where the file does not say.
+        gate: what the verdict is formed from; exact findings where the file does not say.
+        card: whether figures of the table are bought for the public card; not where the file does not say.
         checks: the rules, in the order of the file.
         digest: SHA-256 of the canonical JSON of `document`.
         document: the parsed file.
@@ -109,6 +132,9 @@ class Policy:
     requires_dp: bool
     max_epsilon: float
     approvers: int
+    attempts: int
+    gate: Gate
+    card: bool
     checks: tuple[CheckRule, ...]
     digest: str
     document: Mapping[str, Any]
@@ -120,7 +146,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
     Raises:
         PolicyError: there is no such policy, the file is not readable, or a rule of it is not understood.
     """
-    if str(name_or_path) in SHIPPED:
+    if str(name_or_path) in (*SHIPPED, PRICED):
         text = (resources.files("audits.release") / "policies" / f"{name_or_path}.yaml").read_text(encoding="utf-8")
         return parse_policy(yaml.safe_load(text))
     path = Path(name_or_path)
@@ -130,7 +156,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
         raise PolicyError(
             f"There is no policy '{path.name}'.",
             why="A release is judged by a named policy.",
-            fix=f"Use {', '.join(SHIPPED)}, or the path of a policy file.",
+            fix=f"Use {', '.join((*SHIPPED, PRICED))}, or the path of a policy file.",
         ) from error
     except (yaml.YAMLError, ValueError, OSError) as error:
         raise _refused("The policy file is not readable YAML or JSON.", "Check indentation and quotes.") from error
@@ -140,7 +166,7 @@ def load_policy(name_or_path: str | Path) -> Policy:
 def parse_policy(document: Any) -> Policy:
     """A policy from a parsed document. Raises PolicyError naming the entry that is not understood."""
     keys = {"name", "tier", "requires_dp", "max_epsilon", "checks"}
-    _exactly(document, keys, "the policy", optional=frozenset({"approvers"}))
+    _exactly(document, keys, "the policy", optional=frozenset({"approvers", "attempts", "gate", "card"}))
     name, tier = document["name"], document["tier"]
     if not (isinstance(name, str) and name and isinstance(tier, str) and tier):
         raise _refused("`name` or `tier` is not a word.", "Write one word for each.")
@@ -152,12 +178,32 @@ def parse_policy(document: Any) -> Policy:
     approvers = document.get("approvers", 1)
     if type(approvers) is not int or not 1 <= approvers <= MAX_APPROVERS:
         raise _refused(f"`approvers` is not a number from 1 to {MAX_APPROVERS}.", "Write how many people must approve.")
+    attempts = document.get("attempts", ATTEMPTS)
+    if type(attempts) is not int or attempts < 1:
+        raise _refused(
+            "`attempts` is not a number of 1 or more.", "Write how often a table may be put before the gate."
+        )
+    gate, card = document.get("gate", Gate.EXACT), document.get("card", "none")
+    for key, written, allowed in (("gate", gate, list(Gate)), ("card", card, ["bought", "none"])):
+        if written not in allowed:
+            raise _refused(f"`{key}` is unknown.", f"Write one of {', '.join(allowed)}.")
     checks = document["checks"]
     if not isinstance(checks, list) or not checks:
         raise _refused("`checks` is not a list of rules.", "Write at least one rule: a gate without checks is open.")
     rules = tuple(_rule(entry, i + 1) for i, entry in enumerate(checks))
     if len({(r.audit, r.quantity, r.subjects) for r in rules}) != len(rules):
         raise _refused("Two rules read the same findings.", "Keep one of them.")
+    unpaid = sorted({r.audit for r in rules} - BOUGHT) if gate == Gate.PRICED else []
+    if unpaid:
+        raise _refused(
+            f"A rule of a priced gate reads the audit '{unpaid[0]}', which nothing is paid for.",
+            f"Read {', '.join(sorted(BOUGHT))} alone, or make the gate exact.",
+        )
+    if sum(r.withhold_limit for r in rules if r.effect is Effect.BLOCK and r.quantity.endswith("p-value")) >= SHARES:
+        raise _refused(
+            f"The p-values' limits add up to {SHARES:g} or more.",
+            "They are shares in the probability that a harmless table is withheld; leave some for the other checks.",
+        )
     if not any(r.effect is Effect.BLOCK and r.required for r in rules):
         raise _refused("No rule blocks and is required.", "A gate nothing can close is not a gate.")
     document = json.loads(json.dumps(document))
@@ -167,6 +213,9 @@ def parse_policy(document: Any) -> Policy:
         requires_dp=document["requires_dp"],
         max_epsilon=max_epsilon,
         approvers=approvers,
+        attempts=attempts,
+        gate=Gate(gate),
+        card=card == "bought",
         checks=rules,
         digest=hashlib.sha256(rfc8785.dumps(document)).hexdigest(),
         document=document,

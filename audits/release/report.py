@@ -77,8 +77,8 @@ def event_words(event: Mapping[str, Any]) -> str:
 
 
 def _internal(rendering: Rendering) -> dict[str, Any] | None:
-    """Tables and charts of the findings; None where the audience may not see the decision."""
-    if "decision" not in rendering:
+    """Tables and charts of the findings; None where the audience may not see what became of the audits."""
+    if "outcomes" not in rendering:
         return None
     findings = rendering["findings"]
     checks = [_checked(check, findings) for check in rendering["decision"]["checks"]]
@@ -249,7 +249,7 @@ def _distributions(rendering: Rendering) -> list[dict[str, Any]]:
 
 
 def _errors(rendering: Rendering) -> str | None:
-    columns = rendering["expected_error"]["columns"][:MAX_ROWS] if "expected_error" in rendering else []
-    rows = [{"label": entry["column"], "value": entry["bound"]} for entry in columns]
-    title = "Error bound of every column from the noise alone, worst first"
-    return lengths_chart(rows, title=title, axis="total variation, at most") if rows else None
+    columns = rendering["error_bounds"]["columns"] if "error_bounds" in rendering else []
+    rows = [{"label": entry["column"], "value": entry["bound"]} for entry in columns if entry["bound"] is not None]
+    title = "Bound on the distance of every column from the training rows, worst first"
+    return lengths_chart(rows[:MAX_ROWS], title=title, axis="total variation, at most") if rows else None

@@ -3,8 +3,9 @@
 Public, recipient and internal are three renderings of the one tree. A number's audience is that of the nearest object
 around it that carries the key `audience`; a number without one is refused, and an object cannot make public again what
 an object around it withholds. What was computed from private rows is internal, whole: the findings, which check failed
-and why. A recipient learns what was asked and with which limits, the one verdict, and what follows from synthetic rows
-and public facts (design decision 11). Of a table that was not released not even the synthetic facts are public.
+and why. A recipient learns what was asked and with which limits, the one verdict, what follows from synthetic rows and
+public facts, and what was bought; where the gate is priced, its reasons too, which were bought as well. Of a table that
+was not released not even the synthetic facts are public.
 
 Equal inputs give equal bytes: no clock, no random number, no duration (those are in `timings.json`).
 """
@@ -19,20 +20,21 @@ import rfc8785
 
 from audits.finding import Audience, Outcome
 from audits.release.certificate import Certificate
-from audits.release.facts import expected_errors, table_facts
-from audits.release.gate import CLAIM, Decision, Verdict
-from audits.release.policy import Policy
+from audits.release.facts import error_bounds, expected_errors, table_facts
+from audits.release.gate import CLAIM, Attempt, Decision, Verdict
+from audits.release.policy import Gate, Policy
 from audits.release.wire import decision_to_json, finding_to_json, outcomes_to_json, rule_to_json
 
 if TYPE_CHECKING:
     from audits.assignment import Design
+    from audits.bought.answers import Answers, Card
     from privacy.schema import Schema
     from privacy.statement import PrivacyStatement
     from privacy.table import Table
 
 SCHEMA = "tablegate-scorecard/1"
 RANK = {Audience.PUBLIC: 0, Audience.RECIPIENT: 1, Audience.INTERNAL: 2}
-RELEASED_SECTIONS = ("synthetic", "expected_error")
+RELEASED_SECTIONS = ("synthetic", "expected_error", "error_bounds", "bought")
 """Post-processing of the model, shown with the table and withheld with it."""
 
 NOT_TESTED = (
@@ -78,10 +80,14 @@ def build(
     decision: Decision,
     synthetic: Table,
     expected_error: Mapping[tuple[str, ...], float],
+    bounds: Mapping[tuple[str, ...], float | None],
+    confidence: float,
     certificate: Certificate | None,
     reproducibility: Mapping[str, str],
     reweighted: Sequence[str] = (),
     held: bool = False,
+    bought: Answers | None = None,
+    attempt: Attempt | None = None,
 ) -> dict[str, Any]:
     """The whole tree, internal parts included.
 
@@ -93,11 +99,16 @@ def build(
         outcomes: what became of every audit.
         decision: the verdict on them.
         synthetic: the table the release is about.
-        expected_error: error bound of measured marginals from their noise alone, total variation, by clique.
+        expected_error: expected error of measured marginals from their noise alone, total variation, by clique.
+        bounds: bound on the total variation distance of every column and pair from the training rows', None where there
+            is none; empty for a table that was reweighted, or that comes without a model.
+        confidence: probability that all of them hold.
         certificate: the generator's empirical certificate, if there is one.
         reproducibility: versions, digests and the seed of streams that protect nobody, as texts.
         reweighted: how the rows differ from a plain draw, in words; empty where they do not.
         held: whether people must let the table out even where every check passed.
+        bought: what was bought of real rows for card and gate; None where nothing was.
+        attempt: which attempt on this version of the table it is; None where none are counted.
 
     Raises:
         ValueError: a number has no audience.
@@ -117,6 +128,9 @@ def build(
             reweighted=list(reweighted),
             rules=list(schema.constraints.words) if schema.constraints else [],
         ),
+        "attempt": None
+        if attempt is None
+        else _tag(Audience.PUBLIC, number=attempt.number, allowed=policy.attempts, same_policy=attempt.same_policy),
         "review": None,
         "statement": None if statement is None else _tag(Audience.PUBLIC, **statement.to_json()),
         "design": None
@@ -133,9 +147,16 @@ def build(
         "not_tested": list(NOT_TESTED),
         "findings": [finding_to_json(f) for outcome in outcomes for f in outcome.findings],
         "outcomes": _tag(Audience.INTERNAL, audits=outcomes_to_json(outcomes)),
-        "decision": _tag(Audience.INTERNAL, **decision_to_json(decision)),
+        "decision": _tag(
+            Audience.PUBLIC if policy.gate is Gate.PRICED else Audience.INTERNAL, **decision_to_json(decision)
+        ),
+        "bought": None if bought is None or bought.card is None else _tag(shown, **_card(bought.card)),
+        "priced_gate": None
+        if bought is None or bought.gate is None
+        else _tag(Audience.PUBLIC, train=bought.gate.train.to_json(), control=bought.gate.control.to_json()),
         "synthetic": _tag(shown, **table_facts(synthetic)),
         "expected_error": _tag(shown, **expected_errors(expected_error)),
+        "error_bounds": _tag(shown, **error_bounds(bounds, confidence)),
         "standards": [{"standard": s, "asks": a, "answered": w} for s, a, w in STANDARDS],
         "reproducibility": _tag(Audience.PUBLIC, **{key: str(reproducibility[key]) for key in sorted(reproducibility)}),
     }
@@ -168,13 +189,18 @@ def reviewed(card: Mapping[str, Any], approvals: Sequence[Mapping[str, Any]], *,
     changed["review"] = _tag(Audience.RECIPIENT, approvals=[dict(approval) for approval in approvals])
     if released:
         for section in RELEASED_SECTIONS:
-            changed[section] = {**card[section], "audience": str(Audience.PUBLIC)}
+            if card[section] is not None:
+                changed[section] = {**card[section], "audience": str(Audience.PUBLIC)}
     return changed
 
 
 def to_bytes(card: Mapping[str, Any]) -> bytes:
     """Canonical JSON (RFC 8785), which digests and signatures are taken over."""
     return rfc8785.dumps(dict(card))
+
+
+def _card(card: Card) -> dict[str, Any]:
+    return {"figures": [finding_to_json(f) for f in card.findings], "counts": card.answers.to_json()}
 
 
 def _tag(audience: Audience, **facts: Any) -> dict[str, Any]:

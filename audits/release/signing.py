@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -22,6 +23,8 @@ from typing import Any
 import rfc8785
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -53,6 +56,13 @@ class SigningKey:
     def fingerprint(self) -> str:
         """SHA-256 of the raw public key, in hex: what a recipient pins."""
         return fingerprint(self.private.public_key())
+
+    def code(self, text: str) -> str:
+        """HMAC-SHA256 of a text in hex, under a key of its own: equal for equal texts, and no use to who has no key."""
+        derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"tablegate codes").derive(
+            self.private.private_bytes_raw()
+        )
+        return hmac.new(derived, text.encode(), "sha256").hexdigest()
 
 
 def load_or_make_key(folder: Path) -> SigningKey:

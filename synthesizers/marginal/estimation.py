@@ -52,6 +52,7 @@ def estimate(
     measurements: Sequence[LinearMeasurement],
     start: Mapping[Clique, Floats] | None = None,
     max_steps: int = MAX_STEPS,
+    zeros: Mapping[Clique, Floats] | None = None,
 ) -> MarkovRandomField:
     """Fit the model of the measured cliques.
 
@@ -60,13 +61,15 @@ def estimate(
         measurements: noisy marginals; cliques may overlap and repeat.
         start: potentials to begin at, such as those of a model of some of the measurements.
         max_steps: steps of descent at most.
+        zeros: log potentials that stay as they are: those of structural zeros.
     """
     total = combined_total(tuple(measurements))
     merged = _merged(measurements)
-    tree = junction_tree(domain, merged)
+    fixed = zeros or {}
+    tree = junction_tree(domain, [*merged, *fixed])
     known = start or {}
     potentials = {c: known[c] if c in known else np.zeros(domain.shape(c)) for c in merged}
-    fit = _Fit(tree, merged, {c: tree.home(c) for c in merged}, total)
+    fit = _Fit(tree, merged, {c: tree.home(c) for c in merged}, _on_tree(tree, fixed), total)
     marginals, loss, gradient = fit.at(potentials)
     step = 1.0 / total
     history = [loss]
@@ -93,11 +96,12 @@ class _Fit:
     tree: JunctionTree
     measured: Mapping[Clique, LinearMeasurement]
     homes: Mapping[Clique, Clique]
+    fixed: Mapping[Clique, Floats]
     total: float
 
     def at(self, potentials: Mapping[Clique, Floats]) -> tuple[dict[Clique, Floats], float, dict[Clique, Floats]]:
         """Marginals of the tree, loss, and its gradient with respect to every measured marginal."""
-        on_tree = {clique: np.zeros(self.tree.domain.shape(clique)) for clique in self.tree.cliques}
+        on_tree = dict(self.fixed)
         for clique, values in potentials.items():
             home = self.homes[clique]
             on_tree[home] = on_tree[home] + align(values, clique, home)
@@ -114,6 +118,15 @@ class _Fit:
         """The marginal of a measured clique."""
         home = self.homes[clique]
         return project(marginals[home], home, clique)
+
+
+def _on_tree(tree: JunctionTree, potentials: Mapping[Clique, Floats]) -> dict[Clique, Floats]:
+    """Potentials added up on the cliques of a tree; zero elsewhere."""
+    found = {clique: np.zeros(tree.domain.shape(clique)) for clique in tree.cliques}
+    for clique, values in potentials.items():
+        home = tree.home(clique)
+        found[home] = found[home] + align(values, clique, home)
+    return found
 
 
 def _merged(measurements: Sequence[LinearMeasurement]) -> dict[Clique, LinearMeasurement]:

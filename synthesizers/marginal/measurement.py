@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from privacy.columns import Floats
 from privacy.filter import PrivacyFilter
-from privacy.mechanisms import GaussianMechanism
-from synthesizers.marginal.domain import Clique, Domain, marginal
+from privacy.mechanisms import GaussianMechanism, Integers
+from synthesizers.marginal.domain import Clique
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +39,10 @@ class LinearMeasurement:
 
 
 def measure_marginal(
-    domain: Domain,
-    codes: Mapping[str, npt.NDArray[np.integer]],
-    clique: Clique,
-    mechanism: GaussianMechanism,
-    privacy: PrivacyFilter,
+    clique: Clique, counts: Integers, mechanism: GaussianMechanism, privacy: PrivacyFilter
 ) -> LinearMeasurement:
-    """Buy one marginal. A unit with k rows moves it by at most k in L2: the mechanism's sensitivity."""
-    noisy = privacy.measure(mechanism, marginal(domain, codes, clique)).astype(np.float64)
+    """Buy one marginal of exact counts. A unit with k rows moves it by at most k in L2: the mechanism's sensitivity."""
+    noisy = privacy.measure(mechanism, counts).astype(np.float64)
     return LinearMeasurement(clique, noisy, np.full(noisy.shape, mechanism.stddev**2))
 
 
@@ -57,3 +51,10 @@ def combined_total(measurements: tuple[LinearMeasurement, ...]) -> float:
     totals = np.array([m.total for m in measurements])
     weights = 1 / totals[:, 1]
     return max(1.0, float((totals[:, 0] * weights).sum() / weights.sum()))
+
+
+def first_potential(measured: LinearMeasurement, predicted: Floats) -> Floats:
+    """Log ratio of measured to predicted counts, damped where noise is of their size: a start near the fit."""
+    noise = np.sqrt(measured.variance)
+    ratio: Floats = np.log((np.maximum(measured.noisy, 0.0) + noise) / (predicted + noise))
+    return ratio

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
 from numpy.random import Generator
 
 from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells
+from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_by
 from synthesizers.marginal.conditioning import weighted
+from synthesizers.marginal.domain import Clique
+from synthesizers.marginal.error_bounds import Uncertainty, error_bounds
 from synthesizers.marginal.estimation import MarkovRandomField
 from synthesizers.marginal.sampling import sample_codes
 
@@ -27,6 +28,7 @@ class MarginalModel:
         merged: cells of every attribute.
         random_field: the fitted distribution.
         expected_error: expected total variation distance of every measured marginal, by its noise alone.
+        uncertainty: what error bounds of its rows follow from.
     """
 
     schema: Schema
@@ -34,6 +36,7 @@ class MarginalModel:
     merged: Mapping[str, Merged]
     random_field: MarkovRandomField
     expected_error: Mapping[tuple[str, ...], float]
+    uncertainty: Uncertainty
 
     @property
     def n_rows_estimate(self) -> float:
@@ -46,15 +49,15 @@ class MarginalModel:
         codes = {name: self.merged[name].expand(cells[name], rng) for name in cells}
         return decode_table(self.schema, self.attributes, codes, rng)
 
+    def error_bounds(self, synthetic: Table) -> Mapping[Clique, float | None]:
+        """Of every column and pair of a plain draw."""
+        return error_bounds(self.uncertainty, self.attributes, self.merged, synthetic)
+
     def narrowed(self, conditions: tuple[Condition, ...]) -> MarginalModel | None:
         """The model given that every condition's column holds a code that can meet it; None where none can."""
         merged, field = dict(self.merged), self.random_field
-        for attribute in self.attributes:
-            name = attribute.column.name
-            met = [attribute.can_meet(c) for c in conditions if c.column == name]
-            if not met:
-                continue
-            merged[name], weight = narrowed_cells(merged[name], np.logical_and.reduce(met))
+        for name, (cells, weight) in narrowed_by(conditions, self.attributes, self.merged).items():
+            merged[name] = cells
             narrower = weighted(field, name, weight)
             if narrower is None:
                 return None

@@ -11,6 +11,7 @@ less of the budget goes to one-way marginals and selection, and the noise is exa
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -21,17 +22,22 @@ from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan, plan_cost
-from synthesizers.marginal.domain import Clique, marginal
+from synthesizers.marginal.domain import Clique
+from synthesizers.marginal.error_bounds import FAILURE, Neighbourhood, Selection, neighbourhoods
 from synthesizers.marginal.estimation import estimate
-from synthesizers.marginal.measurement import combined_total, measure_marginal
+from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
+from synthesizers.marginal.structure import fitting, mapped_pairs
 from synthesizers.protocol import Estimate, Progress
 from synthesizers.size import estimate_run
+
+MODEL_CELLS = 40_000
+"""Cells of the junction tree at most, as far as structural zeros are to blame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,7 @@ class MST:
     def _at(self, schema: Schema, budget: Budget, scale: float) -> MSTPlan:
         """The plan whose rho would be 1 / (2 scale^2) without domains to buy."""
         d = len(schema.columns)
-        pairs = d - 1
+        pairs, fixed = d - 1, mapped_pairs(schema)
         one_way_share = self.one_way_share if pairs else 1.0
         one_way = scale * (d / one_way_share) ** 0.5
         domains = DomainPlan(schema=schema, noise_multiplier=one_way / self.domain_share**0.5, delta=budget.delta)
@@ -71,7 +77,7 @@ class MST:
             one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=self.n_cells),
             n_pairs=pairs,
             # n selections of epsilon each cost rho = n epsilon^2 / 8.
-            selection_epsilon=2 * (self.selection_share / max(pairs, 1)) ** 0.5 / scale,
+            selection_epsilon=2 * (self.selection_share / max(pairs - len(fixed), 1)) ** 0.5 / scale,
             pair_noise_multiplier=scale * (max(pairs, 1) / pair_share) ** 0.5,
             target_weight=self.target_weight,
         )
@@ -112,9 +118,19 @@ class MSTPlan:
             return self.one_ways.lines
         return (
             *self.one_ways.lines,
-            Line(purpose=f"choosing {self.n_pairs} pairs of columns", cost=self.selection.cost * self.n_pairs),
+            *self._choosing,
             Line(purpose=f"{self.n_pairs} two-way marginals", cost=self.pair.cost * self.n_pairs),
         )
+
+    @property
+    def fixed(self) -> tuple[Clique, ...]:
+        """Edges the schema asks for: each follows from the other by a map that is read off the model."""
+        return mapped_pairs(self.one_ways.domains.schema)
+
+    @property
+    def _choosing(self) -> tuple[Line, ...]:
+        n = self.n_pairs - len(self.fixed)
+        return (Line(purpose=f"choosing {n} pairs of columns", cost=self.selection.cost * n),) if n else ()
 
     @property
     def cost(self) -> PrivacyCost:
@@ -135,57 +151,108 @@ class MSTPlan:
     def _k(self) -> int:
         return self.one_ways.domains.schema.unit.max_rows
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> MarginalModel:  # noqa: ARG002 - sampling alone draws
         """Measure columns, choose a tree, measure its edges, fit the model."""
         progress("measuring one-way marginals")
         found = self.one_ways.measure(train, privacy)
         progress("choosing pairs of columns")
-        tree = self._choose(found, privacy)
+        counts = found.counts(combinations(found.domain.sizes, 2))
+        candidates = Candidates.of(found, self.pair.stddev, self.target_weight)
+        picks = self._choose(found, candidates, counts, privacy)
         progress("measuring pairs of columns")
-        pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in tree)
+        tree = (*self.fixed, *(pick for pick, _ in picks))
+        pairs = tuple(measure_marginal(pair, counts[pair], self.pair, privacy) for pair in tree)
         progress("fitting the model")
         measurements = (*found.count, *found.measurements, *pairs)
+        zeros = fitting(found.domain, found.zeros, (m.clique for m in pairs), MODEL_CELLS)
         return MarginalModel(
             schema=found.schema,
             attributes=found.attributes,
             merged=found.merged,
-            random_field=estimate(found.domain, measurements),
+            random_field=estimate(found.domain, measurements, zeros=zeros),
             expected_error={**found.expected_error, **{m.clique: m.expected_error for m in pairs}},
+            uncertainty=found.uncertainty(
+                pairs, self.n_pairs, self._scored(candidates, picks, pairs[len(self.fixed) :])
+            ),
         )
 
-    def _choose(self, found: OneWays, privacy: PrivacyFilter) -> list[Clique]:
-        """Edges of a spanning tree, one exponential mechanism each."""
-        candidates = [found.domain.clique(pair) for pair in combinations(found.domain.sizes, 2)]
-        scores = pair_scores(found, candidates, self.pair.stddev, self.target_weight)
+    def _choose(
+        self, found: OneWays, candidates: Candidates, counts: Mapping[Clique, Integers], privacy: PrivacyFilter
+    ) -> list[tuple[Clique, tuple[Clique, ...]]]:
+        """Edges of a spanning tree, one exponential mechanism each, and the pairs each was chosen among."""
+        scores = candidates.scores(counts)
         component = {name: i for i, name in enumerate(found.domain.sizes)}
-        chosen: list[Clique] = []
-        for _ in range(self.n_pairs):
-            open_pairs = [i for i, (a, b) in enumerate(candidates) if component[a] != component[b]]
-            pick = candidates[open_pairs[privacy.measure(self.selection, scores[open_pairs])]]
-            chosen.append(pick)
-            kept, lost = component[pick[0]], component[pick[1]]
-            component = {name: kept if c == lost else c for name, c in component.items()}
+        for pair in self.fixed:
+            component = _joined(component, pair)
+        chosen = []
+        for _ in range(self.n_pairs - len(self.fixed)):
+            open_pairs = tuple(pair for pair in scores if component[pair[0]] != component[pair[1]])
+            pick = open_pairs[privacy.measure(self.selection, np.array([scores[pair] for pair in open_pairs]))]
+            chosen.append((pick, open_pairs))
+            component = _joined(component, pick)
         return chosen
 
+    def _scored(
+        self,
+        candidates: Candidates,
+        picks: Sequence[tuple[Clique, tuple[Clique, ...]]],
+        pairs: Sequence[LinearMeasurement],
+    ) -> dict[Clique, Neighbourhood]:
+        """What the selections say of every pair: of each the nearest neighbourhood, since all have one centre."""
+        nearest: dict[Clique, Neighbourhood] = {}
+        for (_, open_pairs), measured in zip(picks, pairs, strict=True):
+            said = Selection(
+                self.selection, len(open_pairs), candidates.weights, candidates.penalties, FAILURE / self.n_pairs
+            )
+            near = neighbourhoods(said, {pair: candidates.predicted[pair] for pair in open_pairs}, measured)
+            nearest |= {p: n for p, n in near.items() if p not in nearest or n.radius < nearest[p].radius}
+        return nearest
 
-def pair_scores(found: OneWays, candidates: list[Clique], stddev: float, target_weight: int) -> Integers:
-    """Integer scores, shape (len(candidates),): private, and each moves by at most k * target_weight.
 
-    A score is the L1 distance between a pair's counts and the rounded counts independence predicts from the one-way
-    marginals, less the expected L1 norm of the noise it would be measured with (McKenna et al. 2022, AIM, equation 1).
-    Pairs with the target are multiplied by the weight.
+def _joined(component: Mapping[str, int], pair: Clique) -> dict[str, int]:
+    """Components of a forest with one more edge."""
+    kept, lost = component[pair[0]], component[pair[1]]
+    return {name: kept if c == lost else c for name, c in component.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """All pairs, and what their scores are made with: public.
+
+    Attributes:
+        predicted: counts that independence predicts from the one-way marginals, in rows.
+        weights: factor of every pair's score: that of the target, or 1.
+        penalties: expected L1 norm of the noise a pair would be measured with, in rows.
     """
-    total = combined_total((*found.count, *found.measurements))
-    target = found.schema.target.name if found.schema.target else None
-    shares = {}
-    for measured in found.measurements:
-        mass = np.maximum(measured.noisy, 0.0)
-        shares[measured.clique[0]] = mass / mass.sum() if mass.sum() > 0 else np.full(len(mass), 1 / len(mass))
-    scores = np.empty(len(candidates), dtype=np.int64)
-    for i, (a, b) in enumerate(candidates):
-        predicted = np.rint(total * np.outer(shares[a], shares[b])).astype(np.int64)
-        distance = np.abs(marginal(found.domain, found.cells, (a, b)) - predicted).sum()
-        scores[i] = int(distance) - round(stddev * (2 / np.pi) ** 0.5 * predicted.size)
-        if target in (a, b):
-            scores[i] *= target_weight
-    return scores
+
+    predicted: Mapping[Clique, Integers]
+    weights: Mapping[Clique, int]
+    penalties: Mapping[Clique, int]
+
+    @staticmethod
+    def of(found: OneWays, stddev: float, target_weight: int) -> Candidates:
+        """The pairs of what was found, to be measured with a standard deviation."""
+        total = combined_total((*found.count, *found.measurements))
+        target = found.schema.target.name if found.schema.target else None
+        shares = {}
+        for measured in found.measurements:
+            mass = np.maximum(measured.noisy, 0.0)
+            shares[measured.clique[0]] = mass / mass.sum() if mass.sum() > 0 else np.full(len(mass), 1 / len(mass))
+        pairs = tuple(combinations(found.domain.sizes, 2))
+        return Candidates(
+            predicted={(a, b): np.rint(total * np.outer(shares[a], shares[b])).astype(np.int64) for a, b in pairs},
+            weights={pair: target_weight if target in pair else 1 for pair in pairs},
+            penalties={pair: round(stddev * (2 / np.pi) ** 0.5 * found.domain.n_cells(pair)) for pair in pairs},
+        )
+
+    def scores(self, counts: Mapping[Clique, Integers]) -> dict[Clique, int]:
+        """Integer scores: private, and each moves by at most k times the target's weight.
+
+        A score is the L1 distance between a pair's counts and the predicted ones, less the expected L1 norm of the
+        noise (McKenna et al. 2022, AIM, equation 1), times its weight.
+        """
+        scores = {}
+        for pair, predicted in self.predicted.items():
+            distance = int(np.abs(counts[pair] - predicted).sum())
+            scores[pair] = self.weights[pair] * (distance - self.penalties[pair])
+        return scores

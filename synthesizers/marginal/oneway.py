@@ -2,30 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from privacy.columns import Floats
 from privacy.filter import PrivacyFilter
-from privacy.mechanisms import GaussianMechanism
+from privacy.mechanisms import GaussianMechanism, Integers
+from privacy.rows import Rows
 from privacy.schema import Schema
 from privacy.statement import Line
-from privacy.table import Table
+from privacy.table import Counts, Table
 from synthesizers.discretize import Attribute, Merged, attributes_of, merge
 from synthesizers.domains import DomainPlan, Domains
-from synthesizers.marginal.domain import Domain
+from synthesizers.marginal.domain import Clique, Domain, marginal
+from synthesizers.marginal.error_bounds import Neighbourhood, Uncertainty
 from synthesizers.marginal.measurement import LinearMeasurement, measure_marginal
+from synthesizers.marginal.structure import signatures, structural_zeros
 
 MIN_BINS, MAX_BINS = 8, 128
 ROWS_WHERE_UNKNOWN = 10_000
 """Row count assumed for choosing bins where none is public; only utility depends on it."""
 
 
+@dataclass(frozen=True, slots=True)
+class CodeCounts:
+    """Counts every attribute's codes: the one-way marginals of a table."""
+
+    attributes: tuple[Attribute, ...]
+
+    def __call__(self, table: Table) -> Counts:
+        """Counts by clique of one attribute."""
+        counts: Counts = {}
+        for attribute in self.attributes:  # one column at a time: of a long table only its codes are held as well
+            name = attribute.column.name
+            codes = attribute.encode(table.conformed(attribute.column))
+            counts[name,] = marginal(Domain({name: attribute.size}), {name: codes}, (name,))
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class CellCoder:
+    """Rows as cells, which codes were merged into."""
+
+    attributes: tuple[Attribute, ...]
+    merged: Mapping[str, Merged]
+
+    def __call__(self, table: Table) -> dict[str, npt.NDArray[np.integer]]:
+        """Cell codes by attribute, each of shape (n,)."""
+        cells: dict[str, npt.NDArray[np.integer]] = {}
+        for attribute in self.attributes:
+            joined = self.merged[attribute.column.name]
+            codes = attribute.encode(table.conformed(attribute.column))
+            cells[attribute.column.name] = joined.cell_of.astype(np.min_scalar_type(joined.n_cells))[codes]
+        return cells
+
+
+@dataclass(frozen=True, slots=True)
+class CellCounts:
+    """Counts cells on some cliques."""
+
+    coder: CellCoder
+    domain: Domain
+    cliques: tuple[Clique, ...]
+
+    def __call__(self, table: Table) -> Counts:
+        """Counts by clique."""
+        cells = self.coder(table)
+        return {clique: marginal(self.domain, cells, clique) for clique in self.cliques}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneWays:
-    """What the one-way marginals gave. Public, but for `cells`, which hold the training rows.
+    """What the one-way marginals gave. Public, but for `train`.
 
     Attributes:
         schema: the resolved schema.
@@ -33,9 +84,11 @@ class OneWays:
         merged: cells of every attribute, by name.
         domain: number of cells of every attribute.
         measurements: one-way marginals over cells.
+        fine: the same over codes, as they were bought.
         count: the number of rows as a marginal on no attribute, if it was bought; else empty.
         expected_error: expected total variation distance of every one-way marginal over its own codes.
-        cells: private cell codes of the training rows.
+        zeros: log potentials of what the rules forbid.
+        train: the training rows.
     """
 
     schema: Schema
@@ -43,9 +96,35 @@ class OneWays:
     merged: Mapping[str, Merged]
     domain: Domain
     measurements: tuple[LinearMeasurement, ...]
+    fine: tuple[LinearMeasurement, ...]
     expected_error: Mapping[tuple[str, ...], float]
     count: tuple[LinearMeasurement, ...]
-    cells: Mapping[str, npt.NDArray[np.integer]]
+    zeros: Mapping[Clique, Floats]
+    train: Rows
+
+    def counts(self, cliques: Iterable[Clique]) -> dict[Clique, Integers]:
+        """Exact counts of cells on cliques, in one pass over the training rows: private."""
+        coder = CellCoder(self.attributes, self.merged)
+        return self.train.total(CellCounts(coder, self.domain, tuple(cliques)))
+
+    def cells(self, table: Table) -> dict[str, npt.NDArray[np.integer]]:
+        """Cell codes of rows: as private as they are."""
+        return CellCoder(self.attributes, self.merged)(table)
+
+    def uncertainty(
+        self,
+        measured: Sequence[LinearMeasurement] = (),
+        max_measured: int = 0,
+        scored: Mapping[Clique, Neighbourhood] | None = None,
+    ) -> Uncertainty:
+        """What error bounds follow from, with what was bought of larger marginals."""
+        return Uncertainty(
+            count=self.count,
+            columns=self.fine,
+            measured=tuple(measured),
+            max_measured=max_measured,
+            scored=scored or {},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,30 +159,29 @@ class OneWayPlan:
         rows = self.domains.schema.n_public.value or ROWS_WHERE_UNKNOWN
         return int(np.clip(rows / (10 * self.mechanism.stddev), MIN_BINS, MAX_BINS))
 
-    def measure(self, train: Table, privacy: PrivacyFilter) -> OneWays:
+    def measure(self, train: Rows, privacy: PrivacyFilter) -> OneWays:
         """Buy domains and marginals, merge codes into cells."""
         bought = self.domains.buy(train, privacy)
-        attributes = attributes_of(bought.schema, bought.histograms, self.n_bins)
-        fine = Domain({a.column.name: a.size for a in attributes})
+        attributes = attributes_of(bought, self.n_bins)
+        counts = train.total(CodeCounts(attributes))
         measured: list[LinearMeasurement] = []
         merged: dict[str, Merged] = {}
-        cells: dict[str, npt.NDArray[np.integer]] = {}
-        for attribute in attributes:  # one column at a time: of a long table only the cells are held as well
+        for attribute in attributes:
             name = attribute.column.name
-            codes = attribute.encode(train.conformed(attribute.column))
-            measured.append(measure_marginal(fine, {name: codes}, (name,), self.mechanism, privacy))
-            joined = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells)
-            cells[name] = joined.cell_of.astype(np.min_scalar_type(joined.n_cells))[codes]
-            merged[name] = joined
+            measured.append(measure_marginal((name,), counts[name,], self.mechanism, privacy))
+            apart = signatures(bought.schema, attribute)
+            merged[name] = merge(attribute, measured[-1].noisy, self.mechanism.stddev, self.n_cells, apart)
         return OneWays(
             schema=bought.schema,
             attributes=attributes,
             merged=merged,
             domain=Domain({name: m.n_cells for name, m in merged.items()}),
             measurements=tuple(_over_cells(m, merged[m.clique[0]]) for m in measured),
+            fine=tuple(measured),
             expected_error={m.clique: m.expected_error for m in measured},
             count=_count(bought),
-            cells=cells,
+            zeros=structural_zeros(bought.schema, attributes, merged),
+            train=train,
         )
 
 

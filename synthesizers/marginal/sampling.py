@@ -7,12 +7,14 @@ sampling error plain draws would add to the measured marginals.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.random import Generator
 
 from privacy.columns import Codes, Floats
 from synthesizers.discretize import round_counts
-from synthesizers.marginal.domain import Clique
+from synthesizers.marginal.domain import Clique, Domain, marginal
 from synthesizers.marginal.estimation import MarkovRandomField
 
 
@@ -25,6 +27,13 @@ def sample_codes(model: MarkovRandomField, n: int, rng: Generator) -> dict[str, 
         _draw(rows, model.marginals[edge.child], edge.child, edge.separator, n, rng)
     order = rng.permutation(n)
     return {name: codes[order] for name, codes in rows.items()}
+
+
+def predicted_counts(domain: Domain, drawn: Mapping[str, Codes], clique: Clique, total: float) -> Floats:
+    """The model's counts on a clique, as rows drawn from it show them."""
+    counts = marginal(domain, drawn, clique).astype(np.float64)
+    scaled: Floats = counts * (total / counts.sum())
+    return scaled
 
 
 def _draw(rows: dict[str, Codes], counts: Floats, clique: Clique, given: Clique, n: int, rng: Generator) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,14 +21,19 @@ from torch import Tensor
 
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import SampledGaussianMechanism
-from synthesizers.neural.clipping import GRID, CriticGradients, UnitRows, by_unit
+from synthesizers.neural.clipping import CriticGradients, UnitRows, by_unit
+from synthesizers.neural.grid import GRID
 from synthesizers.neural.matching import BATCH, Fakes, MarginalTargets
 from synthesizers.neural.networks import Critic, Generator
 from synthesizers.neural.pretraining import average
+from synthesizers.neural.training_state import TrainingState
 
 CRITIC_RATE, GENERATOR_RATE = 2e-3, 3e-4
 FAKES = 512
 """Generated rows the critic sees a step."""
+
+KEPT, STATE = 10, "training"
+"""How often the state of a training is kept, for a run that goes on, and its name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +76,7 @@ class AdversarialTraining:
             targets: measured marginals.
             privacy: the only way from rows to the critic.
             rng: draws everything that protects nobody.
-            progress: told every step.
+            progress: told before every step, and at the end, how many are done.
         """
         cells = fakes.cells
         critic = Critic(cells.width, self.critic_hidden, torch.Generator().manual_seed(rng.initial_seed()))
@@ -81,8 +87,13 @@ class AdversarialTraining:
         averaged = copy.deepcopy(generator)
         expected = max(1.0, self.mechanism.sampling_rate * n_units)
         weight = self.adversary(gradients.n_parameters, expected)
-        for step in range(1, self.steps + 1):
-            progress(step)
+        networks = {"generator": generator, "averaged": averaged, "critic": critic}
+        optimizers = {"critic optimizer": critic_optimizer, "optimizer": optimizer}
+        state = TrainingState({**networks, **optimizers}, rng)
+        kept = privacy.resumed(STATE)
+        done = 0 if kept is None else state.restore(kept)[0]
+        for step in range(done + 1, self.steps + 1):
+            progress(step - 1)
             noisy = privacy.measure_sample(
                 self.mechanism, rows.units, lambda taken: gradients.sum_over(rows, taken, real=True)
             )
@@ -100,6 +111,9 @@ class AdversarialTraining:
                 loss.backward()
                 optimizer.step()
                 average(averaged, generator)
+            if step % max(1, self.steps // KEPT) == 0:
+                privacy.keep(STATE, partial(state.packed, step))
+        progress(self.steps)
         return averaged
 
     def _generated(self, generator: Generator, fakes: Fakes, rng: torch.Generator) -> UnitRows:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from synthesizers.coding import Coding, KeepArray, ReadArray, bad
+from synthesizers.marginal.error_bounds import Uncertainty
 from synthesizers.neural.cells import Cells
 from synthesizers.neural.matching import Fakes, Tilt
 from synthesizers.neural.model import NeuralModel
@@ -29,7 +30,7 @@ def parts_of(model: NeuralModel, keep: KeepArray) -> dict[str, Any]:
     }
 
 
-def model_from(document: Mapping[str, Any], coding: Coding, array: ReadArray) -> NeuralModel:
+def model_from(document: Mapping[str, Any], coding: Coding, known: Uncertainty, array: ReadArray) -> NeuralModel:
     """The model. Raises ArtefactError for what `parts_of` did not write."""
     cells = Cells(coding.domain)
     hidden, depth = int(document["hidden"]), int(document["depth"])
@@ -59,4 +60,5 @@ def model_from(document: Mapping[str, Any], coding: Coding, array: ReadArray) ->
         tilt=Tilt(tensor(pairs, (cells.width, cells.width)), tensor(ones, (cells.width,))),
         n_rows_estimate=float(document["total"]),
         expected_error={tuple(clique): float(error) for clique, error in document["expected_error"]},
+        uncertainty=known,
     )

@@ -21,13 +21,15 @@ from torch import Tensor
 
 from privacy.mechanisms import Bools, Integers
 from synthesizers.neural.cells import Cells
+from synthesizers.neural.grid import GRID
 from synthesizers.neural.networks import Critic
 
-GRID = 1 << 20
-"""Steps of the grid in a norm of 1: the sensitivity of the sum."""
+PHYSICAL_ROWS, PHYSICAL_BYTES = 512, 1 << 28
+"""Rows whose gradients are held at a time at most, and about the memory they may take: no effect on the
+sum. Rows of one unit are held together."""
 
-PHYSICAL_ROWS = 512
-"""Rows whose gradients are held at a time; has no effect on the sum."""
+BYTES_A_GRADIENT = 40
+"""Of one parameter and row, at the worst moment of scaling and checking: five of single precision, three of double."""
 
 SMALLEST_NORM = 1e-6
 """A gradient below this is scaled as if it had this norm."""
@@ -47,15 +49,18 @@ class UnitRows:
     units: Integers
     first: npt.NDArray[np.int64]
 
-    def batches(self, taken: Bools) -> Iterator[tuple[Tensor, Tensor, int]]:
-        """Places of the rows of the units taken, which unit of the batch each is of, and the number of units."""
+    def batches(self, taken: Bools, most: int) -> Iterator[tuple[Tensor, Tensor, int]]:
+        """Places of the rows of the units taken, which unit of the batch each is of, and the number of units.
+
+        At most `most` rows at a time, but for a unit that has more.
+        """
         chosen = np.flatnonzero(taken)
         sizes = np.diff(self.first)[chosen]
         ends = np.cumsum(sizes)
         start = 0
         while start < len(chosen):
             before = ends[start - 1] if start else 0
-            stop = max(start + 1, int(np.searchsorted(ends, before + PHYSICAL_ROWS, side="right")))
+            stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
             own = sizes[start:stop]
             of_unit = np.repeat(np.arange(stop - start), own)
             within = np.arange(len(of_unit)) - np.repeat(np.cumsum(own) - own, own)
@@ -86,6 +91,11 @@ class CriticGradients:
         self._sampled.disable_hooks()
         self.n_parameters = sum(p.numel() for p in critic.parameters())
 
+    @property
+    def rows_at_a_time(self) -> int:
+        """How many rows' gradients fit: fewer of a larger critic."""
+        return max(1, min(PHYSICAL_ROWS, PHYSICAL_BYTES // (BYTES_A_GRADIENT * self.n_parameters)))
+
     def sum_over(self, rows: UnitRows, taken: Bools, *, real: bool) -> Integers:
         """Whole-number sum over the units taken, shape (parameters,), of gradients of norm at most GRID each.
 
@@ -93,7 +103,7 @@ class CriticGradients:
         """
         device = next(self._critic.parameters()).device
         total = torch.zeros(self.n_parameters, dtype=torch.float64, device=device)
-        for places, of_unit, n_units in rows.batches(taken):
+        for places, of_unit, n_units in rows.batches(taken, self.rows_at_a_time):
             by_row = self._by_row(self._cells.one_hot(places.to(device)), real=real)
             summed = torch.zeros(n_units, self.n_parameters, device=device)
             total += on_grid(summed.index_add_(0, of_unit.to(device), by_row)).sum(0, dtype=torch.float64)

@@ -9,31 +9,28 @@ its public implementations, and why their guarantee does not hold, is in docs/gu
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
 
-from privacy.accounting import Accountant, epsilon_of
 from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism, SampledGaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import plan_cost
 from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN
 from synthesizers.neural.device import check_device
+from synthesizers.neural.grid import GRID
 from synthesizers.neural.size import estimate_training
-from synthesizers.neural.warm_start import WarmStartPlan, trusted, warm_start_plan
+from synthesizers.neural.warm_start import WarmStartMethod, WarmStartPlan, trusted
 from synthesizers.protocol import Estimate, Progress
 
 if TYPE_CHECKING:
     from synthesizers.neural.model import NeuralModel
-
-GRID = 1 << 20
-"""Steps of the gradient grid in a norm of 1; `clipping` uses the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,39 +40,27 @@ class DPCTGAN:
     Attributes:
         critic_share: share of the critic's gradients in the squared budget, from epsilon `full_share_at` on; below it
             proportionally less. Marginals get the rest: the smaller the budget, the less gradients can add to them.
-        n_cells: cells a column is merged into.
-        max_pairs: pairs of columns measured at most.
-        hidden, depth: of the generator.
-        pretraining_steps: steps of the warm start.
+        start: what it begins and ends with.
         steps: critic steps.
         batch_units: units a step's sample is expected to hold.
         critic_steps: of them, for one of the generator.
         critic_hidden: hidden units of the critic.
         adversary: weight of the critic in the generator's loss, where noise leaves it all its signal.
-        tilt_rows, tilt_steps: generated rows the final weights are fitted to, and the steps of that at most.
-        device: "auto", "cpu" or "cuda".
     """
 
     critic_share: float = 0.2
     full_share_at: float = 2.0
-    n_cells: int = 24
-    max_pairs: int = 200
-    hidden: int = 256
-    depth: int = 2
-    pretraining_steps: int = 1500
+    start: WarmStartMethod = field(default_factory=WarmStartMethod)
     steps: int = 400
     batch_units: int = 1024
     critic_steps: int = 2
     critic_hidden: int = 32
     adversary: float = 1.0
-    tilt_rows: int = 40_000
-    tilt_steps: int = 120
-    device: str = "auto"
     name: str = "dp-ctgan"
 
     def plan(self, schema: Schema, budget: Budget) -> DPCTGANPlan:
         """Calibrate all noise to the budget. Raises PlanError where it could not run."""
-        check_device(self.device)
+        check_device(self.start.device)
         scale = calibrate(lambda s: self._at(schema, budget, s).cost, budget)
         return self._at(schema, budget, scale)
 
@@ -91,9 +76,7 @@ class DPCTGAN:
         noise_multiplier = 1 / math.sqrt(math.log1p(wanted / (rate**2 * self.steps)))
         return DPCTGANPlan(
             method=self,
-            warm_start=warm_start_plan(
-                schema, budget.delta, scale / math.sqrt(1 - share), self.n_cells, self.max_pairs
-            ),
+            warm_start=self.start.plan(schema, budget.delta, scale / math.sqrt(1 - share)),
             sampling_rate=rate,
             noise_multiplier=noise_multiplier,
             count_multiplier=10 * scale,
@@ -172,19 +155,13 @@ class DPCTGANPlan:
         """Expected time and memory."""
         return estimate_training(
             self.warm_start,
-            pretraining_steps=self.method.pretraining_steps,
+            pretraining_steps=self.method.start.pretraining_steps,
             sampled_rows=self.method.steps * (self.method.batch_units + 512),
         )
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
         """Measure, fit the warm start, train against the critic."""
         # torch and opacus take seconds to import, which no plan should wait for.
         from synthesizers.neural.fitting import fit_dp_ctgan
 
-        def told(step: int) -> None:
-            every = max(1, self.method.steps // 10)
-            if step % every == 1 % every:
-                spent = epsilon_of(privacy.spent, self.delta, Accountant.RDP)
-                progress(f"training, step {step} of {self.method.steps} (epsilon so far at most {spent:.3g})")
-
-        return fit_dp_ctgan(self, train, privacy, rng, progress, told)
+        return fit_dp_ctgan(self, train, privacy, rng, progress)

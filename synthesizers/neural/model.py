@@ -12,7 +12,9 @@ from numpy.random import Generator as Rng
 from privacy.conditions import Condition
 from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_cells, round_counts
+from synthesizers.discretize import Attribute, Merged, decode_table, narrowed_by, round_counts
+from synthesizers.marginal.domain import Clique
+from synthesizers.marginal.error_bounds import Uncertainty, error_bounds
 from synthesizers.neural.cells import Cells
 from synthesizers.neural.matching import HEAVIEST, Fakes, Tilt, fit_tilt, targets_of
 from synthesizers.neural.networks import Generator
@@ -38,6 +40,7 @@ class NeuralModel:
         tilt: their log weights.
         n_rows_estimate: measured estimate of the number of training rows.
         expected_error: expected total variation distance of every measured marginal, by its noise alone.
+        uncertainty: what error bounds of its rows follow from.
     """
 
     schema: Schema
@@ -48,6 +51,7 @@ class NeuralModel:
     tilt: Tilt
     n_rows_estimate: float
     expected_error: Mapping[tuple[str, ...], float]
+    uncertainty: Uncertainty
 
     @property
     def cells(self) -> Cells:
@@ -66,6 +70,10 @@ class NeuralModel:
         }
         return decode_table(self.schema, self.attributes, codes, rng)
 
+    def error_bounds(self, synthetic: Table) -> Mapping[Clique, float | None]:
+        """Of every column and pair of a plain draw."""
+        return error_bounds(self.uncertainty, self.attributes, self.merged, synthetic)
+
     def narrowed(self, conditions: tuple[Condition, ...]) -> NeuralModel | None:
         """The model given that every condition's column holds a code that can meet it; None where none can.
 
@@ -73,12 +81,8 @@ class NeuralModel:
         cells, and the row weighs as much as they had.
         """
         merged, allowed = dict(self.merged), self.fakes.allowed.clone()
-        for attribute in self.attributes:
-            name = attribute.column.name
-            met = [attribute.can_meet(c) for c in conditions if c.column == name]
-            if not met:
-                continue
-            merged[name], weight = narrowed_cells(merged[name], np.logical_and.reduce(met))
+        for name, (narrower, weight) in narrowed_by(conditions, self.attributes, self.merged).items():
+            merged[name] = narrower
             part = self.cells.part(name)
             allowed[part] *= torch.tensor(weight, dtype=torch.float32)
             if float(allowed[part] @ self.fakes.frequencies[part]) <= 0:
@@ -122,4 +126,5 @@ def model_of(warm: WarmStart, generator: Generator, tilting: tuple[int, int], rn
         tilt=tilt,
         n_rows_estimate=warm.total,
         expected_error=warm.expected_error,
+        uncertainty=warm.found.uncertainty(warm.pairs, len(warm.pairs)),
     )

@@ -9,7 +9,7 @@ reproducing PATE-GAN") is in docs/guarantee.md.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from numpy.random import Generator
@@ -18,14 +18,14 @@ from privacy.calibration import calibrate
 from privacy.cost import PrivacyCost
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Budget, Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import plan_cost
 from synthesizers.marginal.oneway import ROWS_WHERE_UNKNOWN
 from synthesizers.neural.device import check_device
 from synthesizers.neural.size import estimate_training
-from synthesizers.neural.warm_start import WarmStartPlan, trusted, warm_start_plan
+from synthesizers.neural.warm_start import WarmStartMethod, WarmStartPlan, trusted
 from synthesizers.protocol import Estimate, Progress
 
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class PATEGAN:
     Attributes:
         vote_share: share of the votes in the squared budget, from epsilon `full_share_at` on; below it proportionally
             less. Marginals get the rest: the smaller the budget, the less votes can add to them.
-        n_cells: cells a column is merged into.
-        max_pairs: pairs of columns measured at most.
-        hidden, depth: of the generator.
-        pretraining_steps: steps of the warm start.
+        start: what it begins and ends with.
         rows_per_teacher: expected rows of a shard.
         max_teachers: number of teachers at most.
         rounds: rounds of votes.
@@ -55,17 +52,11 @@ class PATEGAN:
         student_hidden, student_steps: hidden units of the student, and its steps in a round.
         adversary: weight of the student in the generator's loss, where noise leaves the votes all their signal.
         signal: difference in the share of teachers that is worth learning.
-        tilt_rows, tilt_steps: generated rows the final weights are fitted to, and the steps of that at most.
-        device: "auto", "cpu" or "cuda".
     """
 
     vote_share: float = 0.2
     full_share_at: float = 10.0
-    n_cells: int = 24
-    max_pairs: int = 200
-    hidden: int = 256
-    depth: int = 2
-    pretraining_steps: int = 1500
+    start: WarmStartMethod = field(default_factory=WarmStartMethod)
     rows_per_teacher: int = 25
     max_teachers: int = 1000
     rounds: int = 20
@@ -75,14 +66,11 @@ class PATEGAN:
     student_steps: int = 60
     adversary: float = 2.0
     signal: float = 0.1
-    tilt_rows: int = 40_000
-    tilt_steps: int = 120
-    device: str = "auto"
     name: str = "pate-gan"
 
     def plan(self, schema: Schema, budget: Budget) -> PATEGANPlan:
         """Calibrate all noise to the budget. Raises PlanError where it could not run."""
-        check_device(self.device)
+        check_device(self.start.device)
         scale = calibrate(lambda s: self._at(schema, budget, s).cost, budget)
         return self._at(schema, budget, scale)
 
@@ -92,11 +80,10 @@ class PATEGAN:
         share = self.vote_share * min(1.0, budget.epsilon / self.full_share_at)
         return PATEGANPlan(
             method=self,
-            warm_start=warm_start_plan(
-                schema, budget.delta, scale / math.sqrt(1 - share), self.n_cells, self.max_pairs
-            ),
+            warm_start=self.start.plan(schema, budget.delta, scale / math.sqrt(1 - share)),
             n_teachers=max(2, min(self.max_teachers, rows // self.rows_per_teacher)),
             noise_multiplier=scale * math.sqrt(self.rounds / share),
+            delta=budget.delta,
         )
 
 
@@ -109,12 +96,14 @@ class PATEGANPlan:
         warm_start: domains, one-way and two-way marginals.
         n_teachers: number of shards.
         noise_multiplier: noise of a round's votes over their sensitivity.
+        delta: of the release.
     """
 
     method: PATEGAN
     warm_start: WarmStartPlan
     n_teachers: int
     noise_multiplier: float
+    delta: float
 
     @property
     def votes(self) -> GaussianMechanism:
@@ -165,11 +154,11 @@ class PATEGANPlan:
         rows = self.warm_start.schema.n_public.value or ROWS_WHERE_UNKNOWN
         return estimate_training(
             self.warm_start,
-            pretraining_steps=method.pretraining_steps + method.rounds * method.generator_steps,
+            pretraining_steps=method.start.pretraining_steps + method.rounds * method.generator_steps,
             sampled_rows=method.rounds * rows,
         )
 
-    def fit(self, train: Table, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
+    def fit(self, train: Rows, privacy: PrivacyFilter, rng: Generator, progress: Progress) -> NeuralModel:
         """Measure, fit the warm start, train against the student."""
         # torch takes seconds to import, which no plan should wait for.
         from synthesizers.neural.fitting import fit_pate_gan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 
@@ -15,7 +16,12 @@ AVERAGED_STEPS = 100
 
 
 def pretrain(
-    generator: Generator, fakes: Fakes, targets: MarginalTargets, steps: int, rng: torch.Generator
+    generator: Generator,
+    fakes: Fakes,
+    targets: MarginalTargets,
+    steps: int,
+    rng: torch.Generator,
+    progress: Callable[[], None],
 ) -> Generator:
     """Fit in place; a running average of the weights.
 
@@ -25,6 +31,7 @@ def pretrain(
         targets: what was measured.
         steps: steps of Adam, under one cycle of the learning rate (Smith & Topin 2019).
         rng: draws latent variables and conditions.
+        progress: told every step.
     """
     averaged = copy.deepcopy(generator)
     if steps == 0:
@@ -32,6 +39,7 @@ def pretrain(
     optimizer = torch.optim.Adam(generator.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99))
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=max(steps, 2), pct_start=0.05)
     for _ in range(steps):
+        progress()
         loss = targets.misfit_of(fakes.probabilities(generator, BATCH, rng))
         optimizer.zero_grad()
         loss.backward()

@@ -14,6 +14,7 @@ SECONDS_A_SAMPLED_ROW = 3e-5
 SECONDS_A_CELL_READ = 1e-6
 BASE_BYTES = 600_000_000
 BYTES_A_CELL = 40
+"""Every row is held: gradients and votes are taken of rows, not of counts."""
 
 
 def estimate_training(plan: WarmStartPlan, *, pretraining_steps: int, sampled_rows: int) -> Estimate:

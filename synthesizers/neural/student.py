@@ -16,6 +16,8 @@ from synthesizers.neural.networks import Critic
 LEARNING_RATE = 2e-3
 PENALTY = 1e-3
 BATCH = 1024
+SPREAD = 3.0
+"""How much further from their mean shares are taken to be."""
 
 
 @dataclass(slots=True)
@@ -43,12 +45,14 @@ class Student:
         """Fit the critic to all votes, from where it is.
 
         The loss is cross-entropy with a share in place of a label: it is linear in the share, so noise with mean zero
-        leaves its expectation alone.
+        leaves its expectation alone. Shares of weak teachers lie close together, so they are spread out around their
+        mean first; a spread-out share may leave [0, 1], the average ones that a row's neighbours have do not.
         """
         device = next(self.critic.parameters()).device
         optimizer = torch.optim.AdamW(self.critic.parameters(), lr=LEARNING_RATE, weight_decay=PENALTY)
         places = torch.from_numpy(self.rows).to(device)
-        shares = torch.tensor(self.shares, dtype=torch.float32, device=device)
+        spread = 0.5 + SPREAD * (self.shares - self.shares.mean())
+        shares = torch.tensor(spread, dtype=torch.float32, device=device)
         for _ in range(steps):
             picked = torch.randint(len(places), (BATCH,), generator=rng, device=device)
             odds = self.critic(self.cells.one_hot(places[picked]))

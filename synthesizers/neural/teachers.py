@@ -1,12 +1,19 @@
-"""Teachers: one logistic regression a shard, trained on its real rows and on generated ones; only votes leave.
+"""Teachers: one a shard, each asked which of its rows a generated row is nearer to, real ones or generated ones.
 
 Every unit is in exactly one shard, by its own secret coin, for good. A teacher sees its shard and generated rows, so
-one unit changes one teacher, hence every count of votes by at most 1: k labels move by at most sqrt(k) in L2. Training
-is the same arithmetic for all teachers at once, without randomness. A teacher whose shard is empty sees generated rows
-alone.
+one unit changes one teacher, hence every count of votes by at most 1: k labels move by at most sqrt(k) in L2.
+
+A teacher weighs a row by its mean similarity to its real rows against that to its generated rows; two rows that agree
+in m columns have similarity 4^m. This is the witness of the kernel two-sample test, with a kernel that sees
+combinations of all orders: once the generator fits every pair of columns, a teacher that adds up single columns sees
+nothing any more, and one with some twenty-five rows cannot learn which combinations to look at. It need not: there is
+nothing to train. All sums are of whole numbers, hence exact whatever the order: a unit of another shard cannot move a
+vote by rounding. A teacher whose shard is empty calls every row generated.
+
 Sources: Papernot et al. 2017, "Semi-supervised knowledge transfer for deep learning from private training data"
-(PATE); Jordon, Yoon & van der Schaar 2019, "PATE-GAN". Votes are released with Gaussian noise, whatever they were:
-data-dependent accounts are functions of private votes (generators.md 2.5).
+(PATE); Jordon, Yoon & van der Schaar 2019, "PATE-GAN"; Gretton et al. 2012, "A kernel two-sample test" (section 2.3,
+the witness). Votes are released with Gaussian noise, whatever they were: data-dependent accounts are functions of
+private votes (generators.md 2.5).
 """
 
 from __future__ import annotations
@@ -15,20 +22,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-from privacy.columns import Floats
 from privacy.mechanisms import Integers
 
-STEPS = 25
-LEARNING_RATE = 1.0
-PENALTY = 1e-2
-"""Weight of the squared norm of a teacher's coefficients."""
+MOST = 15
+"""Agreements that count, of the last columns to agree: 4^15 times a shard's rows, times as many, fits 64 bits."""
 
-TIE = 1e-9
-"""Log-odds within this of even count as even, and a row that is as likely real as not is called real."""
+BLOCK = 8192
+"""Rows compared at a time."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Teachers:
     """The teachers and their shards. All of it private.
 
@@ -37,53 +42,49 @@ class Teachers:
         n_teachers: number of shards.
         places: where each real row's ones are, shape (n, d).
         shard: of each real row, shape (n,).
-        weights: coefficients of every teacher, shape (teachers, width).
-        bias: intercepts, shape (teachers,).
     """
 
     width: int
     n_teachers: int
     places: npt.NDArray[np.int64]
     shard: npt.NDArray[np.int64]
-    weights: Floats
-    bias: Floats
 
-    def train(self, fakes: npt.NDArray[np.int64]) -> None:
-        """Gradient descent from zero, every time anew.
-
-        A teacher that went on from where it was would come to know its few real rows, but not the generated ones, which
-        change: it would call whatever is rare generated.
+    def votes(self, asked: npt.NDArray[np.int64], fakes: npt.NDArray[np.int64]) -> Integers:
+        """How many teachers call each row real, shape (k,).
 
         Args:
-            fakes: places of generated rows, shape (m, d); teacher t sees rows t, t + teachers, ...
+            asked: places of generated rows, shape (k, d).
+            fakes: places of others to compare with, shape (m, d), m at least the number of teachers; teacher t sees
+                rows t, t + teachers, ...
         """
         seen_by = np.arange(len(fakes)) % self.n_teachers
-        places = np.concatenate([self.places, fakes])
-        teacher = np.concatenate([self.shard, seen_by])
-        label = np.repeat([1.0, 0.0], [len(self.places), len(fakes)])
-        # Each class weighs half, so that a teacher votes on the row and not on the size of its shard.
-        real_rows = np.bincount(self.shard, minlength=self.n_teachers)
-        fake_rows = np.bincount(seen_by, minlength=self.n_teachers)
-        weight = 0.5 / np.concatenate([real_rows[self.shard], fake_rows[seen_by]])
-        flat = teacher[:, None] * self.width + places
-        self.weights[:], self.bias[:] = 0.0, 0.0
-        for _ in range(STEPS):
-            logits = self.weights.reshape(-1)[flat].sum(1) + self.bias[teacher]
-            residual = weight * (1 / (1 + np.exp(-np.clip(logits, -30, 30))) - label)
-            slope = np.bincount(
-                flat.ravel(), np.repeat(residual, flat.shape[1]), minlength=self.n_teachers * self.width
-            )
-            self.weights -= LEARNING_RATE * (slope.reshape(self.weights.shape) + PENALTY * self.weights)
-            self.bias -= LEARNING_RATE * np.bincount(teacher, residual, minlength=self.n_teachers)
-
-    def votes(self, fakes: npt.NDArray[np.int64]) -> Integers:
-        """How many teachers call each generated row real, shape (m,)."""
-        counts = np.empty(len(fakes), dtype=np.int64)
-        for i, row in enumerate(fakes):
-            counts[i] = int((self.weights[:, row].sum(1) + self.bias >= -TIE).sum())
+        to_real = self._similarities(asked, self.places, self.shard)
+        to_fakes = self._similarities(asked, fakes, seen_by)
+        n_real = np.bincount(self.shard, minlength=self.n_teachers)[:, None]
+        n_fakes = np.bincount(seen_by, minlength=self.n_teachers)[:, None]
+        # Means compared without a division. A row that is as near to both is called real.
+        real = (to_real * n_fakes >= to_fakes * n_real) & (n_real > 0)
+        counts: Integers = real.sum(0)
         return counts
 
+    def _similarities(
+        self, asked: npt.NDArray[np.int64], rows: npt.NDArray[np.int64], of: npt.NDArray[np.int64]
+    ) -> Integers:
+        """Summed similarity of the rows of every teacher to each row asked, shape (teachers, k)."""
+        d = asked.shape[1]
+        similarity = 4 ** np.maximum(np.arange(d + 1) - max(0, d - MOST), 0)
+        one_hot = self._one_hot(asked).T
+        total = np.zeros((self.n_teachers, len(asked)), dtype=np.int64)
+        for start in range(0, len(rows), BLOCK):
+            block, teacher = rows[start : start + BLOCK], of[start : start + BLOCK]
+            agreements = (self._one_hot(block) @ one_hot).astype(np.int64)
+            ones = np.ones(len(block), dtype=np.int64)
+            by_teacher = sparse.csr_array((ones, (teacher, np.arange(len(block)))), shape=(self.n_teachers, len(block)))
+            total += by_teacher @ similarity[agreements]
+        return total
 
-def teachers_of(places: npt.NDArray[np.int64], shard: npt.NDArray[np.int64], n_teachers: int, width: int) -> Teachers:
-    """Untrained teachers."""
-    return Teachers(width, n_teachers, places, shard, np.zeros((n_teachers, width)), np.zeros(n_teachers))
+    def _one_hot(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Rows of width W, shape (n, W); products of two of them are whole and exact."""
+        rows = np.zeros((len(places), self.width), dtype=np.float32)
+        rows[np.arange(len(places))[:, None], places] = 1.0
+        return rows

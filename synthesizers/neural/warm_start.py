@@ -14,13 +14,14 @@ from itertools import combinations
 
 from privacy.filter import PrivacyFilter
 from privacy.mechanisms import GaussianMechanism
+from privacy.rows import Rows
 from privacy.schema import Schema
 from privacy.statement import Line
-from privacy.table import Table
 from synthesizers.domains import DomainPlan
 from synthesizers.marginal.domain import Clique
 from synthesizers.marginal.measurement import LinearMeasurement, combined_total, measure_marginal
 from synthesizers.marginal.oneway import OneWayPlan, OneWays
+from synthesizers.marginal.structure import mapped_pairs
 
 DOMAIN_SHARE = 0.5
 """Share of each domain purchase, relative to that of one one-way marginal."""
@@ -34,8 +35,51 @@ MAX_WIDTH, LEAST_CELLS = 480, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarmStartMethod:
+    """Hyper-parameters of what both generators begin and end with, tuned on public data and then frozen.
+
+    Attributes:
+        n_cells: cells a column is merged into; fewer in tables of many columns.
+        max_pairs: pairs of columns measured at most.
+        hidden, depth: of the generator.
+        pretraining_steps: steps the generator is fitted to the marginals for.
+        tilt_rows, tilt_steps: generated rows the final weights are fitted to, and the steps of that at most.
+        device: "auto", "cpu", "cuda" or one of several, as "cuda:1".
+    """
+
+    n_cells: int = 24
+    max_pairs: int = 200
+    hidden: int = 256
+    depth: int = 2
+    pretraining_steps: int = 1500
+    tilt_rows: int = 40_000
+    tilt_steps: int = 120
+    device: str = "auto"
+
+    def plan(self, schema: Schema, delta: float, scale: float) -> WarmStartPlan:
+        """The plan that costs as much as one Gaussian of noise multiplier `scale`, beside domains to be bought.
+
+        Args:
+            schema: modelled columns.
+            delta: total delta of the release, of which category lists use a part.
+            scale: noise multiplier all of it composes to.
+        """
+        pairs = pairs_of(schema, self.max_pairs)
+        d = len(schema.columns)
+        n_cells = min(self.n_cells, max(LEAST_CELLS, MAX_WIDTH // d))
+        one_way_share = ONE_WAY_SHARE if pairs else 1.0
+        one_way = scale * (d / one_way_share) ** 0.5
+        domains = DomainPlan(schema=schema, noise_multiplier=one_way / DOMAIN_SHARE**0.5, delta=delta)
+        return WarmStartPlan(
+            one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=n_cells),
+            pairs=pairs,
+            noise_multiplier=scale * (max(len(pairs), 1) / (1 - ONE_WAY_SHARE)) ** 0.5,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WarmStart:
-    """What was measured. Public, but for `found.cells`.
+    """What was measured. Public, but for `found.train`.
 
     Attributes:
         found: one-way marginals and cells.
@@ -89,34 +133,12 @@ class WarmStartPlan:
         pairs = Line(purpose=f"{len(self.pairs)} two-way marginals", cost=self.pair.cost * len(self.pairs))
         return (*self.one_ways.lines, pairs)
 
-    def measure(self, train: Table, privacy: PrivacyFilter) -> WarmStart:
+    def measure(self, train: Rows, privacy: PrivacyFilter) -> WarmStart:
         """Buy it."""
         found = self.one_ways.measure(train, privacy)
-        pairs = tuple(measure_marginal(found.domain, found.cells, pair, self.pair, privacy) for pair in self.pairs)
+        counts = found.counts(self.pairs)
+        pairs = tuple(measure_marginal(pair, counts[pair], self.pair, privacy) for pair in self.pairs)
         return WarmStart(found=found, pairs=pairs)
-
-
-def warm_start_plan(schema: Schema, delta: float, scale: float, n_cells: int, max_pairs: int) -> WarmStartPlan:
-    """The plan that costs as much as one Gaussian of noise multiplier `scale`, beside domains to be bought.
-
-    Args:
-        schema: modelled columns.
-        delta: total delta of the release, of which category lists use a part.
-        scale: noise multiplier all of it composes to.
-        n_cells: cells a column is merged into for pairs; fewer in tables of many columns.
-        max_pairs: pairs measured at most.
-    """
-    pairs = pairs_of(schema, max_pairs)
-    d = len(schema.columns)
-    n_cells = min(n_cells, max(LEAST_CELLS, MAX_WIDTH // d))
-    one_way_share = ONE_WAY_SHARE if pairs else 1.0
-    one_way = scale * (d / one_way_share) ** 0.5
-    domains = DomainPlan(schema=schema, noise_multiplier=one_way / DOMAIN_SHARE**0.5, delta=delta)
-    return WarmStartPlan(
-        one_ways=OneWayPlan(domains=domains, noise_multiplier=one_way, n_cells=n_cells),
-        pairs=pairs,
-        noise_multiplier=scale * (max(len(pairs), 1) / (1 - ONE_WAY_SHARE)) ** 0.5,
-    )
 
 
 def trusted(noise: float) -> float:
@@ -131,13 +153,17 @@ def trusted(noise: float) -> float:
 def pairs_of(schema: Schema, max_pairs: int) -> tuple[Clique, ...]:
     """The pairs to measure, from public facts: those of the schema's workload, or all, or as many as are allowed.
 
-    Of too many, pairs with the target come first, then neighbours in the schema, then columns two apart, and so on.
+    Of too many, pairs that a map is to be read off come first, then pairs with the target, then neighbours in the
+    schema, then columns two apart, and so on.
     """
-    names = schema.names
+    names, mapped = schema.names, mapped_pairs(schema)
     if schema.workload is not None:
-        within = {pair for clique in schema.workload for pair in combinations(clique, 2)}
+        within = {*mapped, *(pair for clique in schema.workload for pair in combinations(clique, 2))}
         return tuple(pair for pair in combinations(names, 2) if pair in within)
     target = schema.target.name if schema.target else None
     place = {name: i for i, name in enumerate(names)}
-    ordered = sorted(combinations(names, 2), key=lambda pair: (target not in pair, place[pair[1]] - place[pair[0]]))
+    ordered = sorted(
+        combinations(names, 2),
+        key=lambda pair: (pair not in mapped, target not in pair, place[pair[1]] - place[pair[0]]),
+    )
     return tuple(ordered[:max_pairs])

@@ -16,9 +16,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from api.charging import charge_and_open
 from api.cli import app
 from api.home import Home
-from api.pipeline import charge_and_open
 from api.recipe import Recipe, place
 from privacy.noise import system_noise
 from tests.tables import MIXED_DOCUMENT, population

@@ -14,10 +14,10 @@ import pytest
 from typer.main import get_command
 
 from api import display
+from api.charging import charge_and_open, claim_of
 from api.cli import app
-from api.guarded import BAD_INPUT, BUDGET_REFUSED, OTHER, exit_code
 from api.commands import EXIT
-from api.pipeline import charge_and_open, claim_of
+from api.guarded import BAD_INPUT, BUDGET_REFUSED, OTHER, exit_code
 from api.recipe import Order, place
 from audits.errors import BundleError, PolicyError
 from audits.release.gate import Verdict
@@ -55,6 +55,7 @@ COMMANDS = {
     "audit": ("--train", "--holdout", "--schema", "--policy", "--out"),
     "review": ("--approve", "--reviewer", "--role", "--reason"),
     "verify": ("--ledger",),
+    "report": ("--out", "--internal"),
     "schema draft": ("--out",),
     "schema check": (),
     "ledger show": ("--population",),
@@ -227,6 +228,26 @@ def test_verify_finds_a_ledger_that_was_cut_short_or_replaced(copied: Desk) -> N
     assert told.exit_code == 1
     assert "cut short" in told.stdout
     assert call("verify", copied.out, "--ledger", copied.folder / "none.db").exit_code == 2
+
+
+def test_report_prints_what_proves_itself_and_nothing_else(copied: Desk) -> None:
+    target = copied.folder / "report.pdf"
+    assert call("report", copied.out, "--out", target).exit_code == 0
+    assert target.read_bytes().startswith(b"%PDF-")
+    target.unlink()
+    inside = copied.out.with_name(copied.out.name + ".internal")
+    assert call("report", copied.out, "--out", target, "--internal").exit_code == 0
+    target.unlink()
+    shutil.rmtree(inside)
+    told = call("report", copied.out, "--out", target, "--internal")
+    assert told.exit_code == 2
+    assert "internal half" in told.stderr
+    with (copied.out / "report.html").open("a") as page:
+        page.write(" ")
+    told = call("report", copied.out, "--out", target)
+    assert told.exit_code == 2
+    assert "does not prove itself" in told.stderr
+    assert not target.exists()
 
 
 def test_a_repeated_request_takes_up_a_charge_nobody_opened(desk: Desk) -> None:

@@ -33,6 +33,23 @@ def private(seed: int) -> Rows:
     return rows
 
 
+def test_the_same_seed_gives_the_same_bytes(desk: Desk) -> None:
+    """Scorecard and findings of two runs on few rows, where audits that need many say so at once."""
+    cards = []
+    for out in ("first", "second"):
+        for name, seed in (("synthetic", 21), ("train", 11), ("holdout", 12)):
+            (desk.folder / f"{name}.csv").write_text(csv_of(clean_rows(120, seed)), encoding="utf-8")
+        made = desk.folder / out
+        paths = {"train": desk.folder / "train.csv", "holdout": desk.folder / "holdout.csv", "schema": desk.schema}
+        named = [str(part) for name, value in paths.items() for part in (f"--{name}", value)]
+        rest = ["--policy", "internal", "--out", made, "--ledger", desk.ledger, "--seed", "3", "--json"]
+        assert call("audit", desk.folder / "synthetic.csv", *named, *rest).exit_code in (0, 3, 4)
+        internal = made.with_name(f"{out}.internal")
+        cards.append([(made / "scorecard.json").read_bytes(), (internal / "findings.json").read_bytes()])
+    assert cards[0] == cards[1]
+    assert len(cards[0][1]) > 1_000
+
+
 def audit(desk: Desk, synthetic: Rows, *flags: str) -> Result:
     for name, rows in (("synthetic", synthetic), ("train", private(11)), ("holdout", private(12))):
         (desk.folder / f"{name}.csv").write_text(csv_of(rows), encoding="utf-8")

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audits.cells import cells, n_cells
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
-from audits.fidelity.marginals import Binned, Marginals, cells, contrast, cross, n_cells
+from audits.fidelity.contrast import Binned, contrast, cross
+from audits.fidelity.marginals import Marginals
 from audits.finding import Audience, Finding
 from privacy.schema import Schema
 from privacy.schema_file import parse_schema

@@ -9,8 +9,18 @@ import pytest
 
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
-from audits.fairness.gaps import ODDS, PARITY, count, demographic_parity, equalized_odds, jackknife_variance, resampled
-from audits.fairness.outcomes import TOO_FEW_LABELS, TOO_FEW_ROWS, Outcomes, decide
+from audits.fairness.gaps import (
+    ODDS,
+    PARITY,
+    count,
+    demographic_parity,
+    equal_opportunity,
+    equalized_odds,
+    jackknife_variance,
+    parity_shortfall,
+    resampled,
+)
+from audits.fairness.outcomes import TOO_FEW_LABELS, TOO_FEW_ROWS, Outcomes, learn
 from audits.finding import Audience, Finding
 from privacy.table import Table, make_table
 from tests.controls import evidence, fresh_draw, fresh_draw_of, majority_only, memoriser
@@ -44,6 +54,13 @@ def test_gaps_equal_hand_counts() -> None:
     counts = count(group, label, decision)
     assert demographic_parity(counts) == pytest.approx(3 / 4 - 1 / 4)
     assert equalized_odds(counts) == pytest.approx(max(1 - 1 / 2, 1 / 2 - 0))
+    assert equal_opportunity(counts) == pytest.approx(1 - 1 / 2)
+    assert parity_shortfall(counts) == pytest.approx(1 - (1 / 4) / (3 / 4))
+
+
+def test_where_nobody_is_selected_the_ratio_lacks_nothing() -> None:
+    counts = count(np.array([0, 1]), np.array([True, True]), np.array([False, False]))
+    assert parity_shortfall(counts) == 0
 
 
 def test_a_decision_that_is_the_label_has_perfect_odds() -> None:
@@ -174,8 +191,10 @@ def test_decisions_select_the_share_of_positives_learnt() -> None:
     given_ = evidence(fresh_draw, n=4_000)
     target = given_.schema.target
     assert target is not None
-    masks = decide(given_.train, given_.control, target, 4, _rng())
-    assert masks.shape == (5, len(given_.control))
+    masks, chances = learn(given_.train, given_.control, target, 4, _rng())
+    assert masks.shape == chances.shape == (5, len(given_.control))
+    for mask, chance in zip(masks, chances, strict=True):
+        assert chance[mask].min() >= chance[~mask].max()
     share = (given_.train.codes("approved") == 1).mean()
     assert masks.mean(axis=1) == pytest.approx(share, abs=0.03)
 

@@ -9,11 +9,17 @@ import numpy as np
 import pytest
 
 from audits.assignment import Parts
+from audits.attacks.combination import AttackCombination
+from audits.attacks.shadow import ShadowModels
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
 from audits.protocol import Audit
 from audits.registry import AUDITS
 from audits.suite import run_suite
+from audits.utility.fine_tuning import FineTuning
+from audits.utility.hybrid import Hybrid
+from audits.utility.importance import Importance
+from audits.utility.train_test import TrainTest
 from privacy.columns import LevelColumn, NumberColumn
 from privacy.table import Table, make_table
 from tests.audits.test_outcomes import opposite_rules
@@ -30,7 +36,17 @@ from tests.controls import (
 )
 from tests.tables import people, population
 
-pytestmark = pytest.mark.parametrize("audit", AUDITS.values(), ids=AUDITS)
+SMALL: Mapping[str, Audit] = {
+    "attack combination": AttackCombination(max_targets=1_000),
+    "shadow models": ShadowModels(targets=60, runs=12),
+    "train and test": TrainTest(repeats=1, max_rows=1_000),
+    "hybrid": Hybrid(shares=(0.0, 1.0), added=(0.0, 3.0), repeats=1, max_rows=1_000),
+    "fine-tuning": FineTuning(shares=(0.3,), updates=80, repeats=1, max_rows=2_000),
+    "importance": Importance(repeats=1, max_rows=1_000),
+}
+"""Audits of the deep suite with fewer repeats and rows: the same code in a second. The rest run as they ship."""
+
+pytestmark = pytest.mark.parametrize("audit", [SMALL.get(name, audit) for name, audit in AUDITS.items()], ids=AUDITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +78,12 @@ def addressed(parts: Parts, rng: np.random.Generator) -> Table:
     return Table(fresh.schema, {**fresh.columns, "region": region}, {}, fresh.units)
 
 
+def made_up_rule(parts: Parts, rng: np.random.Generator) -> Table:
+    """Fresh rows that are approved in the largest region and nowhere else."""
+    fresh = fresh_draw(parts, rng)
+    return make_table(fresh.schema, {**fresh.columns, "approved": (fresh.codes("region") == 0).astype(np.int32)})
+
+
 FAULTS: Mapping[str, Fault] = {
     "copies": Fault(memoriser, "excess of exact matches", ""),
     "membership inference": Fault(memoriser, "AUC", "nearest neighbour"),
@@ -71,7 +93,20 @@ FAULTS: Mapping[str, Fault] = {
     "attribute inference": Fault(memoriser, "excess of inference", "any column"),
     "detection": Fault(shuffler, "excess AUC of detection", ""),
     "marginals": Fault(shuffler, "excess total variation, 2-way", "", n=20_000),
+    "divergences": Fault(majority_only, "excess of the Jensen-Shannon divergence", ""),
+    "associations": Fault(shuffler, "excess gap in Cramer's V", ""),
+    "mean discrepancy": Fault(majority_only, "excess squared discrepancy", ""),
+    "support": Fault(majority_only, "coverage lost", ""),
+    "coverage": Fault(majority_only, "excess of pairs of values missed", ""),
+    "rules": Fault(shuffler, "excess of rows that break a mined rule", ""),
     "utility": Fault(shuffler, "AUC lost by synthesis", "gradient boosting"),
+    "attack combination": Fault(memoriser, "AUC", "all attacks"),
+    "shadow models": Fault(memoriser, "AUC", "over refitted models"),
+    "train and test": Fault(shuffler, "AUC lost by synthesis", "gradient boosting"),
+    "hybrid": Fault(shuffler, "AUC by share of real rows", "0% real"),
+    "fine-tuning": Fault(shuffler, "AUC, pretrained on synthetic", "no real rows"),
+    "importance": Fault(made_up_rule, "surplus of importance", "region"),
+    "base rates": Fault(made_up_rule, "base rate shift", "sex=male"),
     "representation": Fault(majority_only, "representation ratio", "sex=male"),
     "fairness of outcomes": Fault(majority_only, "worsening of equalized odds", "sex", opposite_rules),
 }

@@ -34,6 +34,7 @@ from privacy.cost import (
     Exponential,
     Gaussian,
     Laplace,
+    Parallel,
     PrivacyCost,
     SampledGaussian,
     ZeroConcentrated,
@@ -52,6 +53,7 @@ EVENTS: dict[str, Event] = {
     "zcdp": ZeroConcentrated(0.02),
     "laplace": Laplace(2.5),
     "discovery": Discovery(1e-9),
+    "parallel": Parallel((once(Gaussian(1.7)), once(Gaussian(2.5)))),
 }
 IN_DP_ACCOUNTING: dict[str, DpEvent] = {
     "gaussian": GaussianDpEvent(1.7),
@@ -61,6 +63,7 @@ IN_DP_ACCOUNTING: dict[str, DpEvent] = {
     # With two buckets, the other answer is given with probability parameter / 2 = 1 / (1 + e^epsilon).
     "laplace": RandomizedResponseDpEvent(2 / (1 + math.exp(1 / 2.5)), 2),
     "discovery": NoOpDpEvent(),
+    "parallel": GaussianDpEvent(1.7),
 }
 AT = np.array([1.25, 1.5, 2.0, 3.0, 8.0, 16.0, 26.0])
 WHOLE = np.array([2.0, 3.0, 8.0, 16.0, 26.0, 300.0, 1024.0])

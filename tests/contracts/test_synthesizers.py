@@ -47,7 +47,7 @@ def measured_schema() -> Schema:
     """Every kind of column with everything left to be bought, and one public column."""
     fields: list[dict[str, Any]] = [
         {"name": "kind", "type": "string", "source": "measured", "max_levels": 3},
-        {"name": "amount", "type": "number", "source": "measured"},
+        {"name": "amount", "type": "number", "source": "measured", "bins": "tree", "tail": 0.01},
         {"name": "visits", "type": "integer", "source": {"minimum": "public", "maximum": "measured"},
          "cite": {"minimum": "counts"}, "constraints": {"minimum": 0}},
         {"name": "day", "type": "date", "source": "measured"},

@@ -53,7 +53,8 @@ def policy(**changes: Any) -> dict[str, Any]:
         "pass_limit": 5.0, "withhold_limit": 5.0, "min_n": 0, "effect": "block", "required": True,
     }  # fmt: skip
     known = {key: changes.pop(key) for key in ("pass_limit", "withhold_limit") if key in changes}
-    return {"name": "scene", "tier": "test", "requires_dp": True, "max_epsilon": 16.0, **changes,
+    return {"name": "scene", "tier": "test", "requires_dp": True, "max_epsilon": 16.0,
+            "attempts": 1_000, **changes,
             "checks": [check | known]}  # fmt: skip
 
 

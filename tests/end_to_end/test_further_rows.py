@@ -137,11 +137,23 @@ def test_a_release_takes_the_same_wishes(tmp_path: Path) -> None:
     assert len(rows) == pytest.approx(3_000 * older, rel=0.15)
 
 
-def test_a_closed_gate_is_closed_to_more_rows(first: tuple[Recipe, Home]) -> None:
+def test_a_closed_gate_is_closed_to_more_rows(first: tuple[Recipe, Home], tmp_path: Path) -> None:
+    """Another policy than the release's is refused, and so are more attempts than it allows, under any file name."""
     recipe, home = first
-    wish = asked(recipe, "shut", policy=str(recipe.out.with_name("closed.yaml")))
-    assert sample(wish, home, quiet()).decision.verdict is Verdict.WITHHOLD
+    with pytest.raises(RequestError, match="first judged by another policy"):
+        sample(asked(recipe, "shut", policy=str(recipe.out.with_name("closed.yaml"))), home, quiet())
+    recipe, home = released(tmp_path, {**OPEN, "attempts": 1})
+    wish = asked(recipe, "second", policy=recipe.policy)
+    with pytest.raises(RequestError, match="was put before the gate 1 times"):
+        sample(wish, home, quiet())
+    renamed = tmp_path / "renamed.csv"
+    shutil.copy(recipe.table, renamed)
+    made = sample(replace(wish, table=renamed), home, quiet())
+    assert made.decision.verdict is Verdict.WITHHOLD
+    assert [check.quantity for check in made.decision.objections] == ["attempts within the policy"]
     assert not (wish.out / "data").exists()
+    card = json.loads((wish.out / "scorecard.json").read_text())
+    assert (card["attempt"]["number"], card["attempt"]["allowed"]) == (2, 1)
 
 
 @pytest.mark.parametrize("rules", [CLOSED, REVIEWED], ids=["withheld", "under review"])

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from numpy.random import Generator, default_rng
 
-from api.pipeline import charge_and_open, claim_of, state
+from api.charging import charge_and_open, claim_of
+from api.pipeline import state
 from api.recipe import place
 from api.streams import Streams
 from audits.assignment import Parts, assign, design_for
@@ -291,7 +292,7 @@ def test_seeded_noise(tmp_path: Path) -> None:
     noise = seeded_noise(1)
     charge, privacy = charge_and_open(order, home, noise)
     order.plan.fit(read_table(recipe.table, order.schema), privacy, default_rng(0), lambda _: None)
-    statement = state(order, home, charge, privacy)
+    statement = state(order, home, charge, privacy.spent, is_secret=privacy.noise.is_secret)
     assert not statement.dp_valid
     digest = code_digest(sources_of("independent"))
     stored = load_certificate("independent")

@@ -40,11 +40,13 @@ from tests.end_to_end.scene import (
 
 ENTRIES = ["before cap", "cap written", "before charge", "charge written", "charge committed"]
 ENTRIES += ["before opened", "opened written", "opened committed"]
+CANDIDATE = ["before candidate", "candidate written", "candidate committed"]
 STEPS = ["reading the table", "measuring one-way marginals", "sampling"]
 AUDITS = [audit.title for audit in STANDARD]
 SEALING = ["before mkdir in seal", "before rename in seal", "before rename in seal 2"]
 SETTLED = ["before rmdir in seal", "before verdict", "verdict written", "verdict committed"]
-IN_ORDER = ["step: checking the request", *ENTRIES, *(f"step: {name}" for name in STEPS)]
+IN_ORDER = ["step: checking the request", *ENTRIES, f"step: {STEPS[0]}", *CANDIDATE]
+IN_ORDER += [f"step: {name}" for name in STEPS[1:]]
 IN_ORDER += [*(f"step: audit: {name}" for name in AUDITS), "step: judging", "step: sealing the bundle"]
 EXPECTED_HERE = {TABLE, SCHEMA, LEDGER, f"{LEDGER}-wal", f"{LEDGER}-shm", "policy.json", "ledger.keys", "passed.txt"}
 EXPECTED_HERE |= {"ledger.quarantine", "out-0.txt"}

@@ -22,7 +22,7 @@ from privacy.noise import NoiseSource, seeded_noise
 from privacy.schema import Budget, Schema
 from synthesizers.neural import clipping, fitting
 from synthesizers.neural.pate_gan import PATEGAN
-from synthesizers.neural.teachers import Teachers, teachers_of
+from synthesizers.neural.teachers import Teachers
 from synthesizers.structured import Structured
 
 
@@ -56,15 +56,15 @@ def one_row_or_none() -> Neighbours:
 def test_teachers_that_share_their_rows_are_proven(monkeypatch: pytest.MonkeyPatch) -> None:
     """One row then changes every vote, not one of them."""
 
-    def shared(places: npt.NDArray[np.int64], shard: npt.NDArray[np.int64], n_teachers: int, width: int) -> Teachers:
+    def shared(width: int, n_teachers: int, places: npt.NDArray[np.int64], shard: npt.NDArray[np.int64]) -> Teachers:
         everywhere = np.repeat(np.arange(n_teachers), len(shard))
-        return teachers_of(np.tile(places, (n_teachers, 1)), everywhere, n_teachers, width)
+        return Teachers(width, n_teachers, np.tile(places, (n_teachers, 1)), everywhere)
 
     # Half of the budget goes to the votes, so that they are worth attacking.
     generator = Structured(replace(short(PATEGAN()), vote_share=0.5, full_share_at=1.0))
     honest = attacked(generator, 5, one_row_or_none())
     assert honest.mu_realised < honest.mu_charged * (1 + 1e-2)
-    monkeypatch.setattr(fitting, "teachers_of", shared)
+    monkeypatch.setattr(fitting, "Teachers", shared)
     found = attacked(generator, 20, one_row_or_none(), Budget(epsilon=1.0, delta=1e-2))
     assert found.epsilon_lower_bound > 1.0
     assert found.mu_realised > 3 * found.mu_charged
@@ -108,6 +108,16 @@ class Forgetful:
 
     def spend(self, cost: PrivacyCost) -> None:
         self.inner.spend(cost)
+
+    @property
+    def spent(self) -> PrivacyCost:
+        return self.inner.spent
+
+    def keep(self, name: str, state: Any) -> None:
+        self.inner.keep(name, state)
+
+    def resumed(self, name: str) -> bytes | None:
+        return self.inner.resumed(name)
 
 
 @dataclass(frozen=True)

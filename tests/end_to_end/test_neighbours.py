@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from api.charging import claim_of
 from api.home import Home
-from api.pipeline import claim_of
 from api.recipe import Order, Recipe, place
 from api.steps import Steps
 from api.streams import Streams

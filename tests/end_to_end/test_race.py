@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from api.charging import charge_and_open
 from api.home import Home
-from api.pipeline import charge_and_open
 from api.recipe import Recipe, place
 from audits.release.verify import verify
 from privacy.noise import system_noise

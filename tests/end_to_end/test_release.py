@@ -91,12 +91,12 @@ def test_what_was_emitted_is_what_was_planned_and_charged(released: tuple[Releas
     assert 0.999 < epsilon_of(emitted, 1e-6) <= 1.0
     population_name = MIXED_DOCUMENT["privacy"]["population"]
     entries = home.ledger.show(population_name)
-    assert [entry["kind"] for entry in entries] == ["cap", "charge", "opened", "verdict"]
+    assert [entry["kind"] for entry in entries] == ["cap", "charge", "opened", "candidate", "verdict"]
     assert PrivacyCost.from_json(entries[1]["body"]["cost"]).merged == emitted.merged
-    assert entries[3]["body"]["facts"] == {"verdict": "PASS", "bundle": result.bundle.digest}
+    assert entries[4]["body"]["facts"] == {"verdict": "PASS", "bundle": result.bundle.digest}
     assert home.ledger.total(population_name) == 1.0
     head = written_head(recipe.out)
-    assert head == (3, home_head(home, 3))
+    assert head == (4, home_head(home, 4))
 
 
 def written_head(out: Path) -> tuple[int, str]:
@@ -155,7 +155,7 @@ def test_a_withheld_release_leaves_no_data(tmp_path: Path) -> None:
     assert not home.quarantine.folder.exists()
     assert checked(recipe.out, home).ok
     assert in_the_clear(tmp_path) == []
-    assert kinds(home) == {"cap": 1, "charge": 1, "opened": 1, "verdict": 1}
+    assert kinds(home) == {"cap": 1, "charge": 1, "opened": 1, "candidate": 1, "verdict": 1}
     with pytest.raises(BundleError):
         review(recipe.out, approve=True, quarantine=home.quarantine, key=home.signing_key, said=SAID)
 

@@ -36,11 +36,13 @@ from privacy.cost import (
 )
 from privacy.errors import BudgetExceededError, JournalError, OverspendError, RequestError
 from privacy.journal import GENESIS, Entry, SqliteJournal, Transaction, verify
-from privacy.ledger import AlreadyOpenedError, Charge, Ledger, LedgerError
+from privacy.ledger import AlreadyOpenedError, Charge, JudgedError, Ledger, LedgerError
 from privacy.mechanisms import GaussianMechanism
 from privacy.noise import system_noise
 from privacy.schema import Budget
+from privacy.transcript import CheckpointError, Transcript
 from tests.contracts.test_journals import MemoryJournal
+from tests.privacy.test_transcript import InMemory
 
 CAP = Budget(epsilon=1.0, delta=1e-6)
 NOON = "2026-01-01T12:00:00+00:00"
@@ -396,6 +398,43 @@ def test_a_run_that_died_unseen_runs_again_for_the_same_charge_until_a_verdict()
     ledger.record(receipt, "verdict", {"verdict": "WITHHOLD"})
     with pytest.raises(LedgerError, match="verdict"):
         ledger.reopen(receipt, system_noise(), "the process died")
+
+
+def test_a_run_goes_on_from_all_the_answers_the_ledger_speaks_of() -> None:
+    """A transcript put back from before a mark, another one, or none: refused, and nothing is recorded."""
+    ledger, kept = in_memory(), InMemory()
+    receipt = charge(ledger, SMALL * 4)
+    door = ledger.open(receipt, system_noise(), Transcript(kept))
+    question = GaussianMechanism(l2_sensitivity=1.0, stddev=20.0)
+    answers = [door.measure(question, np.zeros(3, dtype=np.int64)).tolist() for _ in range(2)]
+    ledger.reopen(receipt, system_noise(), "stopped", Transcript(kept))
+    older = InMemory(kept.records[:1])
+    forged = InMemory([*kept.records[:1], b"{}\n", b"{}\n"])
+    head = ledger.head()
+    for other in (Transcript(older), Transcript(forged), Transcript(InMemory()), None):
+        with pytest.raises(CheckpointError, match="not those"):
+            ledger.reopen(receipt, system_noise(), "stopped", other)
+    assert ledger.head() == head
+    door = ledger.reopen(receipt, system_noise(), "stopped", Transcript(kept))
+    assert [door.measure(question, np.zeros(3, dtype=np.int64)).tolist() for _ in range(2)] == answers
+    assert ledger.attempts("people") == 1
+
+
+def test_a_fitted_run_goes_on_with_everything_or_not_at_all_and_is_another_attempt() -> None:
+    ledger, kept = in_memory(), InMemory([b"{}\n", b"{}\n"])
+    receipt = charge(ledger, SMALL)
+    with pytest.raises(LedgerError, match="not opened"):
+        ledger.fitted(receipt, Transcript(kept))
+    ledger.open(receipt, system_noise(), Transcript(kept))
+    ledger.fitted(receipt, Transcript(kept))
+    with pytest.raises(CheckpointError):
+        ledger.reopen(receipt, system_noise(), "stopped", Transcript(InMemory(kept.records[:1])))
+    assert ledger.attempts("people") == 1
+    ledger.reopen(receipt, system_noise(), "stopped", Transcript(kept))
+    assert ledger.attempts("people") == 2
+    ledger.record(receipt, "verdict", {"verdict": "WITHHOLD"})
+    with pytest.raises(JudgedError):
+        ledger.reopen(receipt, system_noise(), "stopped", Transcript(kept))
 
 
 def test_the_filter_spends_what_was_recorded_not_what_a_receipt_says() -> None:

@@ -16,10 +16,11 @@ from privacy.noise import seeded_noise
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
-from synthesizers.marginal.aim import AIM, AIMPlan, first_potential, workload
-from synthesizers.marginal.measurement import LinearMeasurement
+from synthesizers.marginal.aim import AIM, AIMPlan
+from synthesizers.marginal.measurement import LinearMeasurement, first_potential
 from synthesizers.marginal.model import MarginalModel
 from synthesizers.marginal.mst import MST
+from synthesizers.marginal.workload import workload
 from tests.tables import mixed_schema, population
 
 BUDGET = Budget(epsilon=1.0, delta=1e-6)
@@ -87,12 +88,12 @@ def test_workload_weighs_the_target_and_offers_its_triples() -> None:
     privacy = PrivacyFilter(AIM().plan(table.schema, BUDGET).cost, seeded_noise(1))
     found = one_ways.measure(table, privacy)
     d = len(found.domain.sizes)
-    weights = workload(found, 2, 20)
+    weights = workload(found.schema, 2, 20)
     assert len(weights) == d * (d - 1) // 2 + (d - 1) * (d - 2) // 2
     for clique, weight in weights.items():
         assert weight == (2 if len(clique) == 2 and "approved" in clique else 1)
         assert len(clique) == 2 or "approved" in clique
-    assert all(len(clique) == 2 for clique in workload(found, 2, d - 1))
+    assert all(len(clique) == 2 for clique in workload(found.schema, 2, d - 1))
 
 
 def test_a_workload_of_the_schema_is_all_that_is_measured() -> None:

@@ -14,7 +14,8 @@ from torch.func import functional_call, grad, vmap
 from synthesizers.marginal.domain import Domain
 from synthesizers.neural import clipping
 from synthesizers.neural.cells import Cells
-from synthesizers.neural.clipping import GRID, CriticGradients, UnitRows, by_unit, on_grid
+from synthesizers.neural.clipping import CriticGradients, UnitRows, by_unit, on_grid
+from synthesizers.neural.grid import GRID
 from synthesizers.neural.networks import Critic
 
 CELLS = Cells(Domain({"a": 3, "b": 5, "c": 2}))
@@ -90,6 +91,9 @@ def test_batching_and_order_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> No
     np.testing.assert_array_equal(own.sum_over(again, everyone(again), real=True), whole)
     monkeypatch.setattr(clipping, "PHYSICAL_ROWS", 7)
     np.testing.assert_array_equal(own.sum_over(rows, everyone(rows), real=True), whole)
+    monkeypatch.setattr(clipping, "PHYSICAL_BYTES", 1)
+    assert own.rows_at_a_time == 1
+    np.testing.assert_array_equal(own.sum_over(rows, everyone(rows), real=True), whole)
 
 
 def test_a_person_counts_once_however_many_rows() -> None:
@@ -117,6 +121,23 @@ def test_a_critic_that_broke_publishes_no_more_than_noise() -> None:
         own._critic.first.weight.fill_(float("nan"))
     rows = rows_of(10)
     assert not own.sum_over(rows, everyone(rows), real=True).any()
+
+
+def test_one_gradient_that_is_not_finite_leaves_the_others_alone() -> None:
+    honest = torch.tensor([[3.0, 4.0, 0.0], [1.0, 0.0, 0.0]])
+    for broken in (float("nan"), float("inf"), -float("inf")):
+        steps = on_grid(torch.cat([honest, torch.tensor([[1.0, broken, 0.0]])]))
+        assert torch.equal(steps[:2], on_grid(honest))
+        assert not steps[2].any()
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_gradients_of_half_precision_are_no_longer(precision: torch.dtype) -> None:
+    """Nothing here offers it; that the norm is checked in whole numbers holds whatever precision gradients came in."""
+    rng = torch.Generator().manual_seed(0)
+    gradients = (torch.randn(200, 4_000, generator=rng) * 10 ** torch.randn(200, 1, generator=rng)).to(precision)
+    for row in on_grid(gradients.float()).tolist():
+        assert 0.99 * GRID**2 < sum(int(v) ** 2 for v in row) <= GRID**2
 
 
 def test_both_kinds_of_rows_pull_in_opposite_directions() -> None:

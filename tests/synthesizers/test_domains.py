@@ -165,7 +165,7 @@ def test_grids_encode_everything_and_decode_inside_the_bin(
     if adapted:
         edges = np.unique(np.r_[low, low + np.rint(np.geomspace(1, max(2, span), 12)), low + span + 1.0])
         histogram["x"] = Histogram(edges, rng.normal(50, 60, len(edges) - 1), 20.0)
-    (attribute,) = attributes_of(schema, histogram, n_bins)
+    (attribute,) = attributes_of(Domains(schema=schema, histograms=histogram), n_bins)
     values = np.r_[rng.uniform(low, low + span + 1e-9, 200), low, low + span, np.nan, low - 5.0, low + span + 5.0]
     values = column.clamp(values)
     codes = attribute.encode(values)
@@ -186,7 +186,7 @@ def test_merging_keeps_every_code_and_shares_sum_to_one(levels: int, cells: int,
     rng = np.random.default_rng(seed)
     field = {"name": "k", "type": "string", "categories": [f"l{i}" for i in range(levels)], "source": "public",
              "cite": "c", "categoriesOrdered": ordered}  # fmt: skip
-    (attribute,) = attributes_of(schema_of(field), {}, 16)
+    (attribute,) = attributes_of(Domains(schema=schema_of(field)), 16)
     noisy = rng.normal(rng.choice([0, 20, 500]), 30, attribute.size)
     merged = merge(attribute, noisy, 30.0, cells)
     assert merged.cell_of.shape == merged.share.shape == (attribute.size,)
@@ -199,7 +199,7 @@ def test_merging_keeps_every_code_and_shares_sum_to_one(levels: int, cells: int,
 
 def test_insignificant_missing_and_other_are_never_drawn() -> None:
     field = {"name": "k", "type": "string", "categories": ["a", "b"], "source": "public", "cite": "c"}
-    (attribute,) = attributes_of(schema_of(field), {}, 16)
+    (attribute,) = attributes_of(Domains(schema=schema_of(field)), 16)
     merged = merge(attribute, np.array([1000.0, 900.0, 50.0, 400.0]), 30.0, 8)
     drawn = merged.expand(np.repeat(np.arange(merged.n_cells), 500).astype(np.int32), np.random.default_rng(0))
     assert set(drawn) == {0, 1, 3}
@@ -208,7 +208,7 @@ def test_insignificant_missing_and_other_are_never_drawn() -> None:
 def test_spikes_keep_a_cell_of_their_own() -> None:
     column = number_column(source="public", cite="c", constraints={"minimum": 0, "maximum": 99})
     schema = schema_of(number(source="public", cite="c", constraints={"minimum": 0, "maximum": 99}))
-    (attribute,) = attributes_of(schema, {}, 16)
+    (attribute,) = attributes_of(Domains(schema=schema), 16)
     assert attribute.size == 101
     noisy = np.full(101, 50.0)
     noisy[40] = 5000.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,22 +21,25 @@ from privacy.noise import seeded_noise, system_noise
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
 from privacy.table import Table
+from privacy.transcript import Transcript
 from synthesizers.errors import PlanError
 from synthesizers.marginal.domain import Domain
 from synthesizers.neural import fitting
 from synthesizers.neural.cells import Cells
-from synthesizers.neural.clipping import GRID
+from synthesizers.neural.clipping import CriticGradients, by_unit
+from synthesizers.neural.device import torch_device
 from synthesizers.neural.dp_ctgan import DPCTGAN, DPCTGANPlan
-from synthesizers.neural.dp_ctgan import GRID as PLANNED_GRID
+from synthesizers.neural.grid import GRID
 from synthesizers.neural.matching import Fakes, MarginalTargets, fit_tilt
 from synthesizers.neural.model import NeuralModel
-from synthesizers.neural.networks import LATENT, Generator
+from synthesizers.neural.networks import LATENT, Critic, Generator
 from synthesizers.neural.pate_gan import PATEGAN
 from synthesizers.neural.student import Student
-from synthesizers.neural.teachers import teachers_of
+from synthesizers.neural.teachers import MOST, Teachers
 from synthesizers.neural.warm_start import pairs_of, trusted
 from synthesizers.registry import synthesizer
 from synthesizers.structured import Structured, StructuredModel
+from tests.privacy.test_transcript import InMemory
 from tests.tables import MIXED_DOCUMENT, mixed_schema, people, population
 
 CELLS = Cells(Domain({"a": 3, "b": 5, "c": 2}))
@@ -108,37 +112,72 @@ def test_without_steps_all_rows_weigh_the_same() -> None:
     assert tilt.log_weights(rows).tolist() == [0.0, 0.0]
 
 
-def test_one_row_changes_one_vote_a_label() -> None:
+def drawn(n: int, rng: np.random.Generator) -> Any:
+    return CELLS.places({name: rng.integers(0, size, n) for name, size in CELLS.domain.sizes.items()})
+
+
+@pytest.mark.parametrize("removed", [0, 17, 59])
+def test_one_row_changes_one_vote_a_label(removed: int) -> None:
+    """And no other teacher's, by rounding or otherwise: the others vote as they would without its whole shard."""
     rng = np.random.default_rng(0)
-    codes = {name: rng.integers(0, size, 60) for name, size in CELLS.domain.sizes.items()}
-    places, shard = CELLS.places(codes), rng.integers(0, 8, 60)
+    places, shard = drawn(60, rng), rng.integers(0, 8, 60)
     fakes, asked = places[rng.integers(0, 60, 80)], places[rng.integers(0, 60, 30)]
-    votes = []
-    for rows in (np.arange(60), np.delete(np.arange(60), 17)):
-        teachers = teachers_of(places[rows], shard[rows], 8, CELLS.width)
-        teachers.train(fakes)
-        votes.append(teachers.votes(asked))
-    assert np.abs(votes[0] - votes[1]).max() <= 1
-    assert votes[0].min() >= 0
+    without = np.delete(np.arange(60), removed)
+    others = shard != shard[removed]
+    votes = [
+        Teachers(CELLS.width, 8, places[rows], shard[rows]).votes(asked, fakes)
+        for rows in (np.arange(60), without, others)
+    ]
+    for whole in votes[:2]:
+        own = whole - votes[2]
+        assert set(own.tolist()) <= {0, 1}
     assert votes[0].max() <= 8
 
 
+def test_a_vote_is_the_sign_of_the_witness() -> None:
+    """By the definition, in exact fractions, teacher by teacher."""
+    rng = np.random.default_rng(1)
+    places, shard = drawn(50, rng), rng.integers(0, 6, 50)
+    fakes, asked = drawn(30, rng), drawn(20, rng)
+
+    def similarity(row: Any, others: Any) -> Fraction:
+        return Fraction(sum(4 ** int((row == other).sum()) for other in others), len(others))
+
+    expected = [
+        sum(similarity(row, places[shard == t]) >= similarity(row, fakes[t::6]) for t in range(6)) for row in asked
+    ]
+    assert Teachers(CELLS.width, 6, places, shard).votes(asked, fakes).tolist() == expected
+
+
 def test_a_teacher_without_rows_calls_everything_generated() -> None:
-    teachers = teachers_of(np.zeros((0, 3), dtype=np.int64), np.zeros(0, dtype=np.int64), 4, CELLS.width)
-    fakes = CELLS.places({"a": np.arange(12) % 3, "b": np.arange(12) % 5, "c": np.arange(12) % 2})
-    teachers.train(fakes)
-    assert teachers.votes(fakes).tolist() == [0] * 12
+    fakes = drawn(12, np.random.default_rng(0))
+    teachers = Teachers(CELLS.width, 4, fakes[:0], np.zeros(0, dtype=np.int64))
+    assert teachers.votes(fakes, fakes).tolist() == [0] * 12
+    one = Teachers(CELLS.width, 4, fakes[:1], np.array([2]))
+    assert one.votes(fakes, fakes).max() == 1
 
 
-def test_teachers_tell_real_rows_from_others() -> None:
-    """Real rows always hold cell 0 of "a", generated ones cell 1 or 2."""
+def test_teachers_see_what_single_columns_do_not_show() -> None:
+    """Real rows hold the same cell twice, generated ones any two: every column alone looks alike."""
+    cells = Cells(Domain({"a": 4, "b": 4, "c": 2}))
     rng = np.random.default_rng(0)
-    real = CELLS.places({"a": np.zeros(80, int), "b": rng.integers(0, 5, 80), "c": rng.integers(0, 2, 80)})
-    fake = CELLS.places({"a": 1 + rng.integers(0, 2, 80), "b": rng.integers(0, 5, 80), "c": rng.integers(0, 2, 80)})
-    teachers = teachers_of(real, np.arange(80) % 4, 4, CELLS.width)
-    teachers.train(fake)
-    assert teachers.votes(real[:20]).mean() > 3.5
-    assert teachers.votes(fake[:20]).mean() < 0.5
+    same, c = rng.integers(0, 4, 400), rng.integers(0, 2, 400)
+    real = cells.places({"a": same, "b": same, "c": c})
+    fake = cells.places({"a": rng.permutation(same), "b": same, "c": c})
+    teachers = Teachers(cells.width, 20, real, np.arange(400) % 20)
+    votes = teachers.votes(np.concatenate([real[:50], fake[:50]]), fake)
+    mixed = fake[:50, 0] != fake[:50, 1] - 4
+    assert votes[:50].mean() > 15
+    assert votes[50:][mixed].mean() < 8
+
+
+@pytest.mark.parametrize("d", [1, 15, 16, 60])
+def test_votes_of_wide_tables_do_not_overflow(d: int) -> None:
+    """One teacher with every row equal to the row asked: the largest sums there are."""
+    rows = np.zeros((1000, d), dtype=np.int64) + np.arange(d)
+    teachers = Teachers(d, 1, rows, np.zeros(1000, dtype=np.int64))
+    assert teachers.votes(rows[:3], rows).tolist() == [1, 1, 1]
+    assert int(teachers._similarities(rows[:1], rows, np.zeros(1000, dtype=np.int64))[0, 0]) == 1000 * 4 ** min(d, MOST)
 
 
 def test_a_muted_adversary_is_not_heard() -> None:
@@ -157,10 +196,6 @@ def test_pairs_are_chosen_from_public_facts() -> None:
         "workload": [{"columns": ["region", "sex"], "weight": 1}, {"columns": ["region", "age", "sex"], "weight": 1}]
     }}  # fmt: skip
     assert set(pairs_of(parse_schema(asked), 1_000)) == {("region", "sex"), ("region", "age"), ("sex", "age")}
-
-
-def test_the_grid_of_the_plan_is_that_of_the_sum() -> None:
-    assert PLANNED_GRID == GRID
 
 
 def test_planning_imports_no_torch() -> None:
@@ -301,12 +336,66 @@ def test_ten_thousand_levels_and_a_constant(name: str) -> None:
     assert len(model.sample(100, np.random.default_rng(0))) == 100
 
 
-@pytest.mark.cuda
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here")
 @pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
-def test_a_gpu_fits_a_model_of_the_same_shape(name: str) -> None:
-    table = population(500, 1)
+@pytest.mark.parametrize("n", [0, 1])
+def test_a_table_of_next_to_nobody(name: str, n: int) -> None:
+    """Samples and shards are empty nearly always: the same steps, the same shapes, the same price."""
+    table = population(5, 1).select(np.arange(n))
+    plan = SHORT[name].plan(table.schema, BUDGET)
+    privacy = PrivacyFilter(plan.cost, system_noise())
+    model = plan.fit(table, privacy, np.random.default_rng(0), quiet)
+    assert privacy.spent.merged == plan.cost.merged
+    assert len(model.sample(50, np.random.default_rng(0))) == 50
+
+
+def test_a_device_is_one_of_those_there_are() -> None:
+    for nonsense in ("gpu", "cuda:", "cuda:x", "cpu:0"):
+        with pytest.raises(PlanError, match="device is none"):
+            synthesizer("pate-gan", nonsense).plan(mixed_schema(), BUDGET)
+    with pytest.raises(PlanError):
+        synthesizer("dp-ctgan", "cuda:99").plan(mixed_schema(), BUDGET)
+    with pytest.raises(PlanError, match="does not run on a GPU"):
+        synthesizer("mst", "cuda:1")
+    assert torch_device("cpu") == torch.device("cpu")
+    assert torch_device("cuda:1") == torch.device("cuda", 1)
+
+
+CUDA = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=CUDA), pytest.param("cuda:0", marks=CUDA)])
+@pytest.mark.parametrize("name", ["dp-ctgan", "pate-gan"])
+def test_a_gpu_fits_a_model_of_the_same_shape(name: str, device: str) -> None:
+    """Stopped half way as well: its states go back to where they came from."""
+    table, kept = population(500, 1), InMemory()
     generator = short(DPCTGAN() if name == "dp-ctgan" else PATEGAN())
-    plan = Structured(replace(generator, device="cuda")).plan(table.schema, BUDGET)
-    model = plan.fit(table, PrivacyFilter(plan.cost, system_noise()), np.random.default_rng(0), quiet)
+    assert isinstance(generator, DPCTGAN | PATEGAN)
+    plan = Structured(replace(generator, start=replace(generator.start, device=device))).plan(table.schema, BUDGET)
+    model = plan.fit(table, PrivacyFilter(plan.cost, system_noise(), Transcript(kept)), np.random.default_rng(0), quiet)
     assert len(model.sample(100, np.random.default_rng(0))) == 100
+    del kept.records[-3:]
+    states = {name: state for name, state in kept.states.items() if name == "warm start"}
+    again = InMemory(kept.records, states)
+    model = plan.fit(
+        table, PrivacyFilter(plan.cost, system_noise(), Transcript(again)), np.random.default_rng(0), quiet
+    )
+    assert len(model.sample(100, np.random.default_rng(0))) == 100
+
+
+@pytest.mark.parametrize("device", [pytest.param("cuda", marks=CUDA)])
+def test_a_gpu_adds_the_same_whole_numbers(device: str) -> None:
+    """Gradients differ in their last bits; every unit's vector is whole and no longer than allowed there too."""
+    cells = CELLS.places({name: np.arange(40) % size for name, size in CELLS.domain.sizes.items()})
+    rows = by_unit(cells, np.arange(40))
+    sums = []
+    for where in ("cpu", device):
+        critic = Critic(CELLS.width, 4, torch.Generator().manual_seed(0)).to(where)
+        gradients = CriticGradients(critic, CELLS)
+        sums.append(gradients.sum_over(rows, np.ones(40, dtype=np.bool_), real=True))
+        alone = [gradients.sum_over(rows, np.arange(40) == unit, real=True) for unit in range(40)]
+        assert all(int((own**2).sum()) <= GRID**2 for own in alone)
+        np.testing.assert_array_equal(sum(alone), sums[-1])
+    np.testing.assert_allclose(sums[0], sums[1], atol=1e-3 * GRID)

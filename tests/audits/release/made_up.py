@@ -224,6 +224,8 @@ def card(verdict: Verdict = Verdict.PASS, **changed: Any) -> dict[str, Any]:
         "decision": decision(verdict),
         "synthetic": table(),
         "expected_error": {("age",): 0.0123, ("age", "income"): 0.0456},
+        "bounds": {("age",): 0.0321, ("income",): 0.0543, ("age", "income"): 0.0987, ("age", "sex"): None},
+        "confidence": 0.95,
         "certificate": certificate(),
         "reproducibility": REPRODUCIBILITY,
     }

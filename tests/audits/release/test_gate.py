@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from api.streams import Streams
 from audits.finding import Interval, Outcome
-from audits.registry import STANDARD
-from audits.release.gate import CLAIM, ONE_RUN, Verdict, decide, one_run_check, outcome_checks, worst
+from audits.registry import AUDITS
+from audits.release.gate import CLAIM, ONE_RUN, Attempt, Verdict, decide, one_run_check, outcome_checks, worst
 from audits.release.policy import SHIPPED, Effect, Policy, load_policy, parse_policy
 from audits.suite import run_suite
 from privacy.schema_file import parse_schema
@@ -30,6 +30,7 @@ from tests.audits.release.made_up import (
     statement,
     wp29,
 )
+from tests.contracts.test_audits import SMALL
 from tests.controls import evidence, fresh_draw
 from tests.tables import MIXED_DOCUMENT
 
@@ -71,8 +72,8 @@ def test_three_verdicts(verdict):
     [
         ((0.48, 0.55), (0.46, 0.57), Verdict.PASS),  # the bad bound on the limit is inside
         ((0.48, 0.5500001), (0.46, 0.57), Verdict.REVIEW),
-        ((0.61, 0.70), (0.60, 0.72), Verdict.REVIEW),  # the good bound on the limit is not beyond
-        ((0.61, 0.70), (0.6000001, 0.72), Verdict.WITHHOLD),
+        ((0.60, 0.70), (0.58, 0.72), Verdict.REVIEW),  # beyond at 95%, where 96% is asked of a single test
+        ((0.61, 0.70), (0.60, 0.72), Verdict.WITHHOLD),
         ((0.40, 0.90), (0.30, 0.95), Verdict.REVIEW),  # no power, no PASS
     ],
 )
@@ -94,7 +95,7 @@ def test_the_other_direction(interval, strict, verdict):
 
 
 @pytest.mark.parametrize(
-    ("p_value", "verdict"), [(0.0099, Verdict.WITHHOLD), (0.01, Verdict.PASS), (1.0, Verdict.PASS)]
+    ("p_value", "verdict"), [(0.025, Verdict.WITHHOLD), (0.0251, Verdict.PASS), (1.0, Verdict.PASS)]
 )
 def test_the_copying_p_value_is_its_own_bound(p_value, verdict):
     checks = outcome_checks([copies(p_value=p_value)], load_policy("internal"))
@@ -201,13 +202,25 @@ def test_without_a_bound_from_one_run_a_person_looks():
     assert one_run_check([copies()], 1.0, one_rule()).effect is Effect.LABEL
 
 
+@pytest.fixture(scope="module")
+def every_finding():
+    """Of both suites on one fresh draw, the deep audits with few repeats."""
+    asked = {rule.audit for name in SHIPPED for rule in load_policy(name).checks}
+    audits = [SMALL.get(name, audit) for name, audit in AUDITS.items() if name in asked]
+    found = run_suite(audits, evidence(fresh_draw, n=12_000), Streams(1))
+    return [finding for outcome in found for finding in outcome.findings]
+
+
+OF_OTHER_TABLES = ("R squared", "rows that break a declared rule")
+"""Quantities of tables with a number for a target, or with rules (`test_scores`, `test_rules`)."""
+
+
 @pytest.mark.parametrize("name", SHIPPED)
-def test_blocking_rules_name_what_the_audits_find(name):
-    given = evidence(fresh_draw, n=12_000)
-    asked = {rule.audit for rule in load_policy(name).checks}
-    found = run_suite([audit for audit in STANDARD if audit.name in asked], given, Streams(1))
+def test_rules_name_what_the_audits_find(name, every_finding):
     for rule in load_policy(name).checks:
-        read = [f for o in found for f in o.findings if (f.audit, f.quantity) == (rule.audit, rule.quantity)]
+        if rule.quantity.startswith(OF_OTHER_TABLES):
+            continue
+        read = [f for f in every_finding if (f.audit, f.quantity) == (rule.audit, rule.quantity)]
         assert [f for f in read if rule.subjects.reads(f.subject) and f.worse == rule.worse], rule
 
 
@@ -225,6 +238,20 @@ def test_a_table_without_a_guarantee_gets_a_banner_or_is_withheld(policy, verdic
     claim = made.checks[0]
     assert claim.verdict is verdict
     assert "guarantee" in claim.reason.lower() or "statement" in claim.reason
+
+
+@pytest.mark.parametrize(
+    ("attempt", "quantity"),
+    [(Attempt(number=4, same_policy=True), "attempts within the policy"),
+     (Attempt(number=2, same_policy=False), "policy of the first attempt")],
+)  # fmt: skip
+def test_too_many_attempts_and_another_policy_withhold(attempt, quantity):
+    policy = load_policy("internal")
+    made = decide(outcomes(), policy, statement(), (), certificate(), CODE, attempt)
+    assert made.verdict is Verdict.WITHHOLD
+    assert [c.quantity for c in made.objections] == [quantity]
+    fine = decide(outcomes(), policy, statement(), (), certificate(), CODE, Attempt(number=3, same_policy=True))
+    assert fine.verdict is Verdict.PASS
 
 
 def test_the_overall_verdict_is_the_worst():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audits.errors import PolicyError
-from audits.release.policy import SHIPPED, Effect, Subjects, load_policy, parse_policy
+from audits.release.policy import BOUGHT, PRICED, SHIPPED, Effect, Gate, Subjects, load_policy, parse_policy
 
 
 def document() -> dict[str, Any]:
@@ -41,19 +41,42 @@ def test_tiers_widen_from_public_to_internal():
 @pytest.mark.parametrize("name", SHIPPED)
 def test_proven_copying_is_withheld_in_every_tier(name):
     rule = next(r for r in load_policy(name).checks if r.quantity == "copying p-value")
-    assert rule.withhold_limit == rule.pass_limit == 0.01
+    assert rule.withhold_limit == rule.pass_limit == 0.025
     assert rule.effect is Effect.BLOCK
     assert rule.required
 
 
 def test_fairness_and_utility_only_label():
-    audits = {rule.audit for rule in load_policy("public").checks if rule.effect is Effect.LABEL}
-    assert audits == {"marginals", "detection", "utility", "representation", "fairness of outcomes"}
+    blocking = {rule.audit for rule in load_policy("public").checks if rule.effect is Effect.BLOCK}
+    assert blocking == {
+        "content",
+        "copies",
+        "membership inference",
+        "attack combination",
+        "singling out",
+        "linkability",
+        "attribute inference",
+    }
+
+
+def test_what_is_not_written_is_the_cautious_choice():
+    bare = {k: v for k, v in document().items() if k not in ("attempts", "gate", "card")}
+    policy = parse_policy(bare)
+    assert (policy.attempts, policy.gate, policy.card) == (3, Gate.EXACT, False)
+    assert load_policy("public").card
+    assert load_policy("public").attempts == 3
+
+
+def test_the_priced_policy_reads_only_what_is_paid_for():
+    policy = load_policy(PRICED)
+    assert policy.gate is Gate.PRICED
+    assert policy.requires_dp
+    assert {rule.audit for rule in policy.checks} == BOUGHT
 
 
 def test_a_changed_limit_changes_the_digest():
     changed = document()
-    changed["checks"][4]["pass_limit"] = 0.02
+    changed["checks"][5]["pass_limit"] = 0.02
     assert parse_policy(changed).digest != load_policy("internal").digest
 
 
@@ -99,6 +122,12 @@ def test_subjects_read_what_they_say(subjects, subject, reads):
         (lambda d: d["checks"][4].update(pass_limit=0.001), "bad side"),
         (lambda d: d["checks"][5].update(withhold_limit=0.001), "bad side"),
         (lambda d: d.update(checks=[c for c in d["checks"] if c["effect"] == "label"]), "blocks"),
+        (lambda d: d.update(attempts=0), "attempts"),
+        (lambda d: d.update(attempts=True), "attempts"),
+        (lambda d: d.update(gate="free"), "gate"),
+        (lambda d: d.update(card="exact"), "card"),
+        (lambda d: d.update(gate="priced"), "nothing is paid for"),
+        (lambda d: d["checks"][4].update(pass_limit=0.04, withhold_limit=0.04), "p-values"),
     ],
 )
 def test_a_misread_policy_is_refused(change, says):

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audits.finding import Audience, Interval, Outcome
-from audits.release.facts import expected_errors, table_facts
+from audits.release.facts import error_bounds, expected_errors, table_facts
 from audits.release.gate import Verdict, decide
 from audits.release.policy import load_policy
 from audits.release.scorecard import build, render, reviewed, to_bytes
@@ -92,6 +92,7 @@ def test_facts_of_the_table_leave_with_the_table_alone(verdict, shown):
     rendering = render(card(verdict), Audience.PUBLIC)
     assert ("synthetic" in rendering) is shown
     assert ("expected_error" in rendering) is shown
+    assert ("error_bounds" in rendering) is shown
     assert "synthetic" in render(card(verdict), Audience.INTERNAL)
 
 
@@ -135,6 +136,8 @@ def build_with_untagged_number() -> None:
             decision=decision(),
             synthetic=table(),
             expected_error={},
+            bounds={},
+            confidence=0.95,
             certificate=None,
             reproducibility={},
         )
@@ -179,6 +182,17 @@ def test_facts_of_an_empty_and_of_an_all_missing_table():
     missing = {c["name"]: c["missing_share"] for c in table_facts(make_table(schema, gone))["columns"]}
     assert missing["income"] == 1.0
     assert missing["region"] == 0.0
+
+
+def test_what_has_no_bound_is_worst():
+    facts = error_bounds({("a",): 0.1, ("b",): None, ("c",): 0.3, ("a", "b"): 0.2, ("b", "c"): None}, 0.95)
+    assert facts["confidence"] == 0.95
+    assert facts["columns"] == [
+        {"column": "b", "bound": None},
+        {"column": "c", "bound": 0.3},
+        {"column": "a", "bound": 0.1},
+    ]
+    assert facts["pairs"] == [{"columns": ["b", "c"], "bound": None}, {"columns": ["a", "b"], "bound": 0.2}]
 
 
 def test_a_column_takes_its_best_marginals_bound():
