@@ -37,6 +37,8 @@ from api.web.wire import (
     NoticeOut,
     PolicyOut,
     PriceOut,
+    ReauditAsked,
+    ReauditOut,
     Received,
     RecordOut,
     ReleaseOut,
@@ -237,6 +239,14 @@ class Client:
         """Say whether a release may leave; `bundle` is that of the release you looked at."""
         said = {"bundle": bundle, "approve": approve, "reason": reason}
         return self._send(RELEASE, "POST", f"/releases/{release}/votes", said)
+
+    def audit_again(self, release: str) -> str:
+        """Have a released table audited once more; the id of the re-audit."""
+        return self._send(TypeAdapter(ReauditAsked), "POST", f"/releases/{release}/reaudits", {}).id
+
+    def reaudits(self, release: str) -> list[ReauditOut]:
+        """What the gate decided each time a released table was audited again: internal."""
+        return self._get(TypeAdapter(list[ReauditOut]), f"/releases/{release}/reaudits")
 
     def withdraw(self, release: str, reason: str) -> Release:
         """Take a released table back; whoever took it is told."""

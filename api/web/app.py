@@ -71,7 +71,11 @@ def create_app(desk: Desk, limiter: Limiter | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     app.add_middleware(
-        Guard, max_upload_bytes=desk.settings.max_upload_bytes, https=desk.settings.https, registry=registry
+        Guard,
+        max_upload_bytes=desk.settings.max_upload_bytes,
+        https=desk.settings.https,
+        registry=registry,
+        refused=lambda scope, error: _answer(Request(scope), error),
     )
     _declare_problem(app)
     return app
@@ -93,7 +97,7 @@ def _handlers() -> dict[int | type[Exception], Handler]:
 
 
 async def _refused(request: Request, error: ReleaseError) -> Response:
-    return problem_page(request, error) if wants_page(request) else problem_response(error)
+    return _answer(request, error)
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -106,6 +110,11 @@ async def _plain(request: Request, error: HTTPException) -> Response:
     if error.status_code in (404, 405):
         return await _refused(request, no_route(error.status_code))
     return await _refused(request, invalid([]))
+
+
+def _answer(request: Request, error: ReleaseError) -> Response:
+    """A refusal for whoever asked: a page for people, JSON for programs."""
+    return problem_page(request, error) if wants_page(request) else problem_response(error)
 
 
 def _declare_problem(app: FastAPI) -> None:

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import secrets
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final
 
@@ -46,8 +47,16 @@ HEADERS: Final = {
 class Guard:
     """ASGI middleware around the whole app."""
 
-    def __init__(self, app: ASGIApp, *, max_upload_bytes: int, https: bool, registry: CollectorRegistry) -> None:
-        self._app = app
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_upload_bytes: int,
+        https: bool,
+        registry: CollectorRegistry,
+        refused: Callable[[Scope, WebError], Response],
+    ) -> None:
+        self._app, self._refused = app, refused
         self._max_upload_bytes = max_upload_bytes
         self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
         of = ("method", "route", "status")
@@ -76,13 +85,13 @@ class Guard:
         refusal = _refusal(Headers(scope=scope), limit)
         try:
             if refusal is not None:
-                await problem_response(refusal)(scope, receive, answer)
+                await self._refused(scope, refusal)(scope, receive, answer)
             else:
                 await self._app(scope, _counting(receive, limit), answer)
         except Exception as error:
             failure = type(error).__name__
             if status == 0:
-                await problem_response(defect())(scope, receive, answer)
+                await self._refused(scope, defect())(scope, receive, answer)
             else:  # half of the answer is gone; the client must see that the rest is missing
                 raise ConnectionError("the answer broke off") from None
         finally:

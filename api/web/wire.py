@@ -278,6 +278,19 @@ class Findings(Answer):
     scorecard: dict[str, Any]
 
 
+class ReauditAsked(Answer):
+    """A re-audit that is queued."""
+
+    id: str
+
+
+class ReauditOut(Answer):
+    """What the gate decided when a released table was audited again: internal."""
+
+    id: str
+    decision: dict[str, Any]
+
+
 class Card(Answer):
     """The recipient's half of a scorecard."""
 

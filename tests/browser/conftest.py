@@ -31,7 +31,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 PASSWORD = "four random words here"  # noqa: S105
 PEOPLE = {"Stella Ward": Role.STEWARD, "Rita Search": Role.RESEARCHER, "Carl Compliance": Role.COMPLIANCE,
           "Aude Auditor": Role.AUDITOR, "Ada Admin": Role.ADMIN}  # fmt: skip
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The whole story in a browser: steward, researcher, compliance, auditor, administrator.
 
 Every page on the way is looked at by axe-core (no serious or critical violation), must fit a screen 380 wide, and is
-photographed wide, dark and narrow into the folder TABLEGATE_SCREENSHOTS names.
+photographed light, dark and narrow into the folder TABLEGATE_SCREENSHOTS names.
 """
 
 from __future__ import annotations
@@ -72,18 +72,19 @@ class Visitor:
         playwright.expect(self.page.get_by_text(text).first).to_be_visible(timeout=1000 * PATIENCE_SECONDS)
 
     def look(self, name: str) -> None:
-        """Check the page as it is now, wide, dark and narrow."""
-        for mode, scheme, size in (("wide", "light", WIDE), ("dark", "dark", WIDE), ("narrow", "light", NARROW)):
+        """Check the page as it is now, light, dark and narrow."""
+        self.page.evaluate(AXE.read_text())
+        for scheme in ("light", "dark"):
             self.page.emulate_media(color_scheme=scheme)
-            self.page.set_viewport_size(size)
-            self.page.screenshot(path=self.shots / f"{name}-{mode}.png", full_page=True)
-            self.page.evaluate(AXE.read_text())
+            self.page.screenshot(path=self.shots / f"{name}-{scheme}.png", full_page=True)
             found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
             serious = [_told(one) for one in found if one["impact"] in SERIOUS]
-            assert serious == [], f"{name}, {mode}"
+            assert serious == [], f"{name}, {scheme}"
+        self.page.emulate_media(color_scheme="light")
+        self.page.set_viewport_size(NARROW)
+        self.page.screenshot(path=self.shots / f"{name}-narrow.png", full_page=True)
         width = self.page.evaluate("document.scrollingElement.scrollWidth")
         self.page.set_viewport_size(WIDE)
-        self.page.emulate_media(color_scheme="light")
         assert width <= NARROW["width"], f"{name} is {width} wide on a narrow screen"
         assert self.complaints == [], name
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -52,6 +53,10 @@ class JobList:
     def put(self, connection: Connection, job: Job) -> None:
         """Remember a job."""
         self.jobs.append(job)
+
+    def waiting(self) -> dict[str, int]:
+        """How many wait, by queue."""
+        return dict(Counter(job.queue for job in self.jobs))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import Response
 
 from api.access.roles import Action, Principal
-from api.desk import datasets, releases, room
+from api.desk import datasets, reaudits, releases, room
 from api.desk.errors import NotFoundError
 from api.desk.states import ReleaseState
 from api.store.tables import Release
@@ -55,6 +55,8 @@ def review(request: Request, release: ReleaseId, who: Reader, house: HouseDep) -
         needed=room.needed(Verdict(found.verdict), found.approvers),
         may_vote=found.state == ReleaseState.REVIEW and who.may(Action.REVIEW, found.dataset),
         own=found.asked_by == who.id,
+        again=reaudits.reaudits(house.desk, who, release),
+        may_audit=found.state == ReleaseState.PUBLISHED and who.may(Action.REVIEW, found.dataset),
     )
 
 
@@ -69,6 +71,13 @@ def vote(
 ) -> Response:
     """Say whether it may leave."""
     room.vote(house.desk, who, release, bundle=bundle, approve=decision == "approve", reason=reason)
+    return to(f"/releases/{release}/review")
+
+
+@router.post("/releases/{release}/reaudits")
+def audit_again(release: ReleaseId, who: Annotated[Principal, asks(Action.REVIEW)], house: HouseDep) -> Response:
+    """Have the released table audited once more."""
+    reaudits.reaudit(house.desk, who, release)
     return to(f"/releases/{release}/review")
 
 
