@@ -203,6 +203,7 @@ class DomainCounts:
             edges = public_edges(number)
             counts[number.name,] = np.histogram(_inside(table.numbers(number.name), edges), edges)[0].astype(np.int64)
         for level in self.lists:
+            # All of them, those of no row here too: what is asked must not depend on who is in the table.
             words = table.vocabularies[level.name]
             held = np.bincount(table.codes(level.name), minlength=len(words))[: len(words)].astype(np.int64)
             counts |= {(level.name, word): held[code] for code, word in enumerate(words)}
