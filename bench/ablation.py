@@ -76,10 +76,10 @@ def whole(generator: Neural) -> Neural:
 
 
 def marginals_only(generator: Neural) -> Neural:
-    """Next to nothing for the adversary, who is not listened to."""
+    """Next to nothing for the adversary, who is not listened to; the generator takes as many steps all the same."""
     if isinstance(generator, DPCTGAN):
-        return replace(generator, critic_share=NEXT_TO_NOTHING, steps=1, adversary=0.0)
-    return replace(generator, vote_share=NEXT_TO_NOTHING, rounds=1, generator_steps=0)
+        return replace(generator, critic_share=NEXT_TO_NOTHING, adversary=0.0)
+    return replace(generator, vote_share=NEXT_TO_NOTHING, adversary=0.0)
 
 
 def no_warm_start(generator: Neural) -> Neural:

@@ -1,4 +1,4 @@
-"""What the audits cost: python -m bench.suite [--deep] [--made-up ROWSxCOLUMNS].
+"""What the audits cost: python -m bench.suite [--deep] [--made-up ROWSxCOLUMNS] [--only NAME ...].
 
 The suite is asked about one release, audit by audit, and for each the seconds of the processor are printed, which other
 work on the machine does not change, beside those of the clock, and at the end the largest memory the process ever held.
@@ -46,7 +46,7 @@ def main() -> None:
     print(", ".join(f"{len(table):,} {words}" for words, table in sizes.items()), "rows")
     print(f"before the audits: {peak_megabytes():,.0f} MB\n\nCPU s  clock s  findings  audit", flush=True)
     start = process_time()
-    for audit in (*STANDARD, *(DEEP if asked.deep else ())):
+    for audit in (*STANDARD, *(DEEP if asked.deep or asked.only else ())):
         if not asked.only or audit.name in asked.only:
             print(line(audit, evidence), flush=True)
     print(f"\n{process_time() - start:.1f} s of the processor, {peak_megabytes():,.0f} MB at most")

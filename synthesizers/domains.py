@@ -203,9 +203,10 @@ class DomainCounts:
             edges = public_edges(number)
             counts[number.name,] = np.histogram(_inside(table.numbers(number.name), edges), edges)[0].astype(np.int64)
         for level in self.lists:
+            # All of them, those of no row here too: what is asked must not depend on who is in the table.
             words = table.vocabularies[level.name]
             held = np.bincount(table.codes(level.name), minlength=len(words))[: len(words)].astype(np.int64)
-            counts |= {(level.name, words[code]): held[code] for code in np.flatnonzero(held)}
+            counts |= {(level.name, word): held[code] for code, word in enumerate(words)}
         return counts
 
 
@@ -228,7 +229,7 @@ def _persons(column: LevelColumn, train: Rows) -> dict[str, int]:
     known = codes < len(words)
     pairs = np.unique(np.stack([codes[known].astype(np.int64), alone.units[known]]), axis=1)
     held = np.bincount(pairs[0], minlength=len(words))
-    return {words[code]: int(held[code]) for code in np.flatnonzero(held)}
+    return {word: int(held[code]) for code, word in enumerate(words)}
 
 
 def plan_cost(lines: tuple[Line, ...]) -> PrivacyCost:

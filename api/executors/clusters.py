@@ -50,6 +50,8 @@ class Ray:
         try:
             task = ray.remote(max_retries=RETRIES)(function_of)
             answers: list[Answer] = ray.get([task.remote(function, item) for item in items])
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
         finally:
             if ours:
                 ray.shutdown()

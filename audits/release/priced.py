@@ -6,7 +6,7 @@ from pathlib import Path
 
 NAME = "priced-gate"
 ROOT = Path(__file__).resolve().parents[2]
-GUARANTEE = ("columns", "cost", "enclosure", "filter", "mechanisms", "noise", "table")
+GUARANTEE = ("cells", "columns", "cost", "enclosure", "filter", "mechanisms", "noise", "rows", "table", "transcript")
 """Modules of `privacy` that the guarantee of bought counts rests on."""
 
 

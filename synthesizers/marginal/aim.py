@@ -237,8 +237,7 @@ class AIMPlan:
             part = left if left < 2 * part else part
             selection, measurement = self._mechanisms(part, max(weights.values()))
             # Four rows for one keep the sampling error below the noise worth finding.
-            n_drawn = int(np.clip(4 * model.total, 1_000, self.method.scored_rows))
-            drawn = sample_codes(model, n_drawn, rng)
+            drawn = sample_codes(model, int(np.clip(4 * model.total, 1_000, self.method.scored_rows)), rng)
             used = 1 - (left - part) / self.rho
             open_cliques = self._candidates(found, weights, model, measurements, used, rng)
             scores = np.empty(len(open_cliques), dtype=np.int64)
