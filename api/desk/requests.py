@@ -139,7 +139,7 @@ def request(
             once=once or release,
             asked=stored,
             approvers=order.policy.approvers,
-            queue=GPU if asked.device == "cuda" else CPU,
+            queue=GPU if asked.device.startswith("cuda") else CPU,
             state=ReleaseState.QUEUED,
             table_name=found.table_name,
             charge=charge.id,

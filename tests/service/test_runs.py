@@ -35,7 +35,7 @@ def test_a_run_that_died_before_its_sealing_is_run_again_on_the_same_charge(scen
     step(scene.desk, first, "sampling")
     second = started(scene, asked.id)
     carry_out(scene.desk, second)
-    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "verdict"]
+    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "candidate", "verdict"]
     assert scene.look(asked.id).state == ReleaseState.REVIEW
     for act in (lambda: step(scene.desk, first, SEALING), lambda: open_charge(scene.desk, first, system_noise()),
                 lambda: settle(scene.desk, first, Verdict.PASS, "0")):  # fmt: skip
@@ -57,7 +57,7 @@ def test_a_run_that_died_behind_its_bundle_is_finished_from_it(scene: Scene, mon
     carry_out(scene.desk, started(scene, asked.id))
     found = scene.look(asked.id)
     assert (found.state, found.verdict) == (ReleaseState.REVIEW, "PASS")
-    assert kinds(scene) == ["cap", "charge", "opened", "verdict"]
+    assert kinds(scene) == ["cap", "charge", "opened", "candidate", "verdict"]
     assert not folder_of(scene.desk, asked.id).exists()
 
 
@@ -79,7 +79,7 @@ def test_a_full_disk_loses_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch
             scene.upload(scene.dataset())
     carry_out(scene.desk, started(scene, asked.id))
     assert scene.look(asked.id).state == ReleaseState.REVIEW
-    assert kinds(scene) == ["cap", "charge", "opened", "verdict"]
+    assert kinds(scene) == ["cap", "charge", "opened", "candidate", "verdict"]
 
 
 def test_a_run_that_died_while_sealing_fails_and_its_charge_stands(scene: Scene) -> None:
@@ -149,7 +149,17 @@ def test_a_released_table_is_audited_again_against_the_same_rows(scene: Scene) -
         reaudit(scene.desk, f"{found.id}/{identity}")
     told = reaudits.reaudits(scene.desk, scene["auditor"], found.id)
     assert [(name, decision["verdict"]) for name, decision in told.items()] == [(identity, "PASS")]
-    assert kinds(scene) == ["cap", "charge", "opened", "verdict", "review", "attempt", "verdict"]
+    assert kinds(scene) == [
+        "cap",
+        "charge",
+        "opened",
+        "candidate",
+        "verdict",
+        "review",
+        "attempt",
+        "candidate",
+        "verdict",
+    ]
     assert scene.look(found.id).state == ReleaseState.PUBLISHED
     assert not list(scene.desk.settings.work.glob("reaudit-*"))
 

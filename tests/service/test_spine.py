@@ -53,4 +53,4 @@ def test_a_table_goes_in_and_a_verified_bundle_comes_out(scene: Scene, tmp_path:
     assert acts[:4] == ["request", "start", "verdict", "vote to approve"]
     assert "publish" in acts
     assert verified_head(scene.desk.engine, AUDIT)[0] > 0
-    assert verified_head(scene.desk.engine, LEDGER)[0] == 5  # cap, charge, opened, verdict, review
+    assert verified_head(scene.desk.engine, LEDGER)[0] == 6  # cap, charge, opened, candidate, verdict, review

@@ -120,7 +120,7 @@ def test_the_jobs_of_a_worker_killed_on_another_machine_are_done_by_the_living(s
         first.kill()
         first.wait()
     assert found.state == ReleaseState.REVIEW
-    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "verdict"]
+    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "candidate", "verdict"]
     acts = [entry.kind for entry in entries(scene.desk.engine, 0, 1000)]
     assert acts.count("worker swept") == 1
 
@@ -136,7 +136,7 @@ def test_a_worker_started_anew_takes_its_jobs_up_again(scene: Scene) -> None:
     with working(scene, "one"):
         found = scene.settled(asked.id)
     assert found.state == ReleaseState.REVIEW
-    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "verdict"]
+    assert kinds(scene) == ["cap", "charge", "opened", "reopened", "candidate", "verdict"]
 
 
 @pytest.mark.service
