@@ -23,6 +23,7 @@ from api.access.roles import Action, Principal, forbidden
 from api.access.sessions import signed_in, touch
 from api.desk.desk import Desk
 from api.store.database import reading, writing
+from api.web.gauges import Gauges
 from api.web.limiting import Limiter
 from api.web.problems import CrossSiteError, UnknownCallerError
 
@@ -38,6 +39,7 @@ class House:
 
     desk: Desk
     limiter: Limiter
+    gauges: Gauges
     registry: CollectorRegistry
 
 

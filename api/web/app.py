@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from api.desk.desk import Desk
 from api.web import health
 from api.web.access import House, actions_of
+from api.web.gauges import Gauges
 from api.web.guards import MAX_BODY_BYTES, Guard, problem_response, too_large
 from api.web.limiting import Limiter
 from api.web.pages import PAGES
@@ -65,7 +66,7 @@ def create_app(desk: Desk, limiter: Limiter | None = None) -> FastAPI:
         openapi_url="/openapi.json",
         exception_handlers=_handlers(),
     )
-    app.state.house = House(desk, limiter or Limiter(), registry)
+    app.state.house = House(desk, limiter or Limiter(), Gauges(), registry)
     app.state.pages = Pages(STATIC)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:

@@ -18,7 +18,7 @@ from api.web.pages.forms import fields, recipe_of, request_of
 from api.web.pages.rendering import page, to
 from api.web.pages.schema import described
 from api.web.problems import problem_of
-from api.web.v1.datasets import gauge, recipe
+from api.web.v1.datasets import recipe
 from api.web.wire import DatasetId, Gauge
 from privacy.errors import BudgetExceededError, ReleaseError
 from privacy.schema import Budget
@@ -135,7 +135,7 @@ def quote(request: Request, dataset: DatasetId, who: Asker, house: HouseDep, giv
     """What the form as it is filled in would cost: a part of the page. Nothing is charged."""
     asked = recipe_of(given)
     price = requests.price(house.desk, who, dataset, recipe(asked), asked.policy)
-    return page(request, "parts/quote", price=price, budget=gauge(datasets.budget(house.desk, who, dataset)))
+    return page(request, "parts/quote", price=price, budget=house.gauges.of(house.desk, who, dataset))
 
 
 @router.post("/datasets/{dataset}/releases", dependencies=[Depends(counted("request"))])
@@ -178,4 +178,4 @@ def _gauge(house: House, who: Principal, dataset: Dataset) -> Gauge | None:
     """The budget, for whoever may see it."""
     if not who.may(Action.SEE_BUDGET, dataset.id):
         return None
-    return gauge(datasets.budget(house.desk, who, dataset.id))
+    return house.gauges.of(house.desk, who, dataset.id)

@@ -17,7 +17,6 @@ from api.web.access import House, HouseDep, asks
 from api.web.pages.charts import excess_chart
 from api.web.pages.releases import REPORT_HEADERS
 from api.web.pages.rendering import page, to
-from api.web.v1.datasets import gauge
 from api.web.v1.releases import shown
 from api.web.wire import DIGEST, ReleaseId
 from audits.release.gate import Verdict
@@ -50,7 +49,7 @@ def review(request: Request, release: ReleaseId, who: Reader, house: HouseDep) -
         labels=[check for check in checks if check["effect"] != "block"],
         chart=excess_chart(tuple(_row(check) for check in blocking if _is_excess(check))),
         previous=None if previous is None else previous[0],
-        budget=gauge(datasets.budget(house.desk, who, found.dataset)),
+        budget=house.gauges.of(house.desk, who, found.dataset),
         votes=room.votes(house.desk, who, release),
         needed=room.needed(Verdict(found.verdict), found.approvers),
         may_vote=found.state == ReleaseState.REVIEW and who.may(Action.REVIEW, found.dataset),

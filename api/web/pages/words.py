@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from typing import Any
 
 from audits.release.report import show
+
+DIGEST = re.compile(r"[0-9a-f]{40,}")
 
 STATES = {
     "registered": ("wait", "registered, no table yet"),
@@ -83,6 +86,14 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def brief(value: Any) -> str:
+    """A fact for people: of a digest as much as tells it from others, of a list its items."""
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    text = str(value)
+    return f"{text[:12]}…" if DIGEST.fullmatch(text) else text
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "state_words": state_words,
     "state_kind": state_kind,
@@ -91,5 +102,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "size": size,
     "duration": duration,
+    "brief": brief,
     "number": show,
 }

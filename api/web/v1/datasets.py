@@ -132,7 +132,7 @@ def mock_table(
 @router.get("/{dataset}/budget", responses=responses(404))
 def budget(dataset: DatasetId, who: Annotated[Principal, asks(Action.SEE_BUDGET)], house: HouseDep) -> Gauge:
     """What the dataset's population has spent, over every release ever made of it."""
-    return gauge(datasets.budget(house.desk, who, dataset))
+    return house.gauges.of(house.desk, who, dataset)
 
 
 @router.put("/{dataset}/cap", responses=responses(404, 409))
@@ -141,7 +141,7 @@ def set_cap(
 ) -> Gauge:
     """Record another cap, with its reason. What was spent stays spent."""
     datasets.set_cap(house.desk, who, dataset, Budget(epsilon=asked.epsilon, delta=asked.delta), asked.reason)
-    return gauge(datasets.budget(house.desk, who, dataset))
+    return house.gauges.of(house.desk, who, dataset)
 
 
 @router.post("/{dataset}/quotes", responses=responses(404, 409), dependencies=[Depends(counted("quote"))])
@@ -185,19 +185,6 @@ def shown(who: Principal, dataset: Dataset) -> StewardDataset | DatasetOut:
     model = StewardDataset if steward else DatasetOut
     columns = {name: getattr(dataset, name) for name in model.model_fields if name != "table_schema"}
     return model(**columns, table_schema=json.loads(dataset.schema))
-
-
-def gauge(budget: datasets.Gauge) -> Gauge:
-    """A budget as it leaves."""
-    return Gauge(
-        population=budget.population,
-        cap_epsilon=budget.cap.epsilon,
-        delta=budget.cap.delta,
-        spent=budget.spent,
-        reserved=budget.reserved,
-        left=budget.left,
-        attempts=budget.attempts,
-    )
 
 
 def recipe(asked: Recipe) -> Asked:

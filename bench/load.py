@@ -1,0 +1,118 @@
+"""Load on a running service: `python -m bench.load URL KEY... [--file ADDRESS]`.
+
+Users come and go over a list of addresses with some seconds of thought in between; some of them take a file instead.
+What is measured is the time from sending a request until its answer is whole, as a user sees it, this program's own
+share of the processors included when both run on one machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import httpx2
+
+READS = ("/v1/me", "/v1/datasets", "/v1/releases", "/v1/policies", "/", "/releases", "/policies", "/me")
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who comes.
+
+    Attributes:
+        users: how many at once.
+        think_seconds: mean pause between two requests of one user; uniform between half and one and a half of it.
+        takers: share of the users who download.
+        seconds: how long they stay.
+    """
+
+    users: int
+    think_seconds: float
+    takers: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class Tally:
+    """Seconds of every answer by address, and what was no success."""
+
+    seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def summary(self) -> dict[str, Any]:
+        """Figures by address, and of all but the download together."""
+        rest = [s for address, times in self.seconds.items() if address != "download" for s in times]
+        shown = {address: figures(times) for address, times in sorted(self.seconds.items())}
+        return {"all but download": figures(rest), **shown, "refused": dict(self.refused)}
+
+
+def figures(seconds: Sequence[float]) -> dict[str, float]:
+    """Number, median, 95th percentile and maximum, in milliseconds."""
+    ordered = sorted(seconds)
+    if not ordered:
+        return {"n": 0}
+    at = {
+        name: ordered[min(len(ordered) - 1, int(share * len(ordered)))] for name, share in (("p50", 0.5), ("p95", 0.95))
+    }
+    return {"n": len(ordered), **{k: round(1000 * v, 1) for k, v in at.items()}, "max": round(1000 * ordered[-1], 1)}
+
+
+async def visit(http: httpx2.AsyncClient, crowd: Crowd, file: str, tally: Tally, rng: random.Random) -> None:
+    """One user until the end."""
+    taker = rng.random() < crowd.takers
+    ends = perf_counter() + crowd.seconds
+    await asyncio.sleep(rng.uniform(0, crowd.think_seconds))
+    while perf_counter() < ends:
+        address = file if taker and file else rng.choice(READS)
+        started = perf_counter()
+        answer = await http.get(address, headers={"Accept": "text/html" if not address.startswith("/v1") else "*/*"})
+        tally.seconds["download" if address == file else address].append(perf_counter() - started)
+        if not answer.is_success:
+            tally.refused[f"{answer.status_code} {address}"] += 1
+        await asyncio.sleep(rng.uniform(0.5, 1.5) * crowd.think_seconds)
+
+
+async def measure(url: str, keys: Sequence[str], crowd: Crowd, file: str) -> Tally:
+    """Let a crowd come; users share the keys in turn."""
+    tally = Tally()
+    limits = httpx2.Limits(max_connections=crowd.users)
+    clients = [
+        httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, limits=limits, timeout=120.0)
+        for key in keys
+    ]
+    rng = random.Random(1)  # noqa: S311 -- who does what when protects nobody
+    users = [visit(clients[i % len(clients)], crowd, file, tally, _stream(rng)) for i in range(crowd.users)]
+    await asyncio.gather(*users)
+    for client in clients:
+        await client.aclose()
+    return tally
+
+
+def _stream(rng: random.Random) -> random.Random:
+    return random.Random(rng.random())  # noqa: S311 -- as above
+
+
+def main() -> None:
+    """Measure, and print one JSON object."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("keys", nargs="+")
+    parser.add_argument("--file", default="", help="address of the file that takers download")
+    parser.add_argument("--users", type=int, default=200)
+    parser.add_argument("--think", type=float, default=5.0)
+    parser.add_argument("--takers", type=float, default=0.1)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    given = parser.parse_args()
+    crowd = Crowd(given.users, given.think, given.takers, given.seconds)
+    print(json.dumps(asyncio.run(measure(given.url, given.keys, crowd, given.file)).summary(), indent=1))
+
+
+if __name__ == "__main__":
+    main()
