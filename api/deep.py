@@ -21,9 +21,9 @@ MEASURED_ROWS, MEASURED_COLUMNS = 26_000, 15
 SECONDS: Mapping[str, float] = MappingProxyType(
     {
         "attack combination": 8.0,
-        "train and test": 100.0,
-        "hybrid": 60.0,
-        "fine-tuning": 90.0,
+        "train and test": 12.0,
+        "hybrid": 15.0,
+        "fine-tuning": 50.0,
         "importance": 6.0,
     }
 )
