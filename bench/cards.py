@@ -1,11 +1,12 @@
-"""What a reader of three public cards learns beyond the tables: python -m bench.cards [--rows N] [--targets N].
+"""What a reader of three public cards learns beyond the tables: python -m bench.cards [--rows N] [--tables N].
 
 One private table is released three times, each time under coins of its own and with a bought card. An attacker holds
 the three tables, the three cards and a sample of the population, and guesses who is in the private table. Without the
 cards the guess rests on distances to the tables. With them it also weighs, for every count of every card, how much more
 likely the count is if the target was one of the units counted (to first order, the noise and the sampling error of a
 count being normal). Both attackers learn how to weigh their evidence from half of the targets and are judged on the
-other half, both ways round.
+other half, both ways round. Small tables are attacked, and several of them: the fewer units a card counts, the more a
+count tells of each.
 
 The same attacker is given cards without noise, as an internal card would be. There the cards must help, or the study
 could not have seen it.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -42,6 +44,9 @@ from synthesizers.registry import synthesizer
 BUDGET = Budget(epsilon=1.0, delta=1e-6)
 FPR = 0.01
 CARDS = 3
+OTHERS = 12_000
+"""Rows outside the private table: half are targets, half the attacker's sample."""
+
 NEVER = 1e-3
 """Stands for a count of 0, which says that nobody like the target was counted."""
 
@@ -74,8 +79,26 @@ class Study:
     exact: Gain
 
 
-def study(private: Table, others: Table, n_targets: int, name: str, noise: NoiseSource, rng: Generator) -> Study:
-    """Release three times and attack.
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """How sure each attacker is of every target of one private table, in quantiles of the outsiders' scores."""
+
+    is_member: Labels
+    without: Floats
+    bought: Floats
+    exact: Floats
+
+
+def study(attacked: Sequence[Attacked]) -> Study:
+    """The gains over the targets of all private tables together."""
+    is_member, without, bought, exact = (
+        np.concatenate([getattr(one, part) for one in attacked]) for part in ("is_member", "without", "bought", "exact")
+    )
+    return Study(bought=gain(without, bought, is_member), exact=gain(without, exact, is_member))
+
+
+def attacks(private: Table, others: Table, n_targets: int, name: str, noise: NoiseSource, rng: Generator) -> Attacked:
+    """Release a table three times and attack it.
 
     Args:
         private: the table that is released; targets that are members are drawn from it.
@@ -100,10 +123,11 @@ def study(private: Table, others: Table, n_targets: int, name: str, noise: Noise
         bought.append(evidence_of_card(asked, answers.answers, targets, sample))
         exact.append(evidence_of_card(asked, counted, targets, sample))
     tables = np.stack(distances, axis=1)
-    alone = guesses(tables, is_member, rng)
-    return Study(
-        bought=gain(alone, guesses(np.column_stack([tables, *bought]), is_member, rng), is_member),
-        exact=gain(alone, guesses(np.column_stack([tables, *exact]), is_member, rng), is_member),
+    return Attacked(
+        is_member=is_member,
+        without=guesses(tables, is_member, rng),
+        bought=guesses(np.column_stack([tables, *bought]), is_member, rng),
+        exact=guesses(np.column_stack([tables, *exact]), is_member, rng),
     )
 
 
@@ -185,20 +209,22 @@ def stacked_rows(first: Table, second: Table) -> Table:
 
 
 def main() -> None:
-    """Run one study on a developer table and print it as JSON."""
+    """Run the study on a developer table and print it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--table", default="adult")
-    parser.add_argument("--rows", type=int, default=20_000)
-    parser.add_argument("--targets", type=int, default=2_000)
+    parser.add_argument("--rows", type=int, default=1_000, help="of each private table; all of them are targets")
+    parser.add_argument("--tables", type=int, default=2)
     parser.add_argument("--synthesizer", default="mst")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     whole = real_rows(asked.table)
     rng = default_rng([asked.seed, asked.rows])
-    order = rng.permutation(len(whole))
-    private, others = whole.select(order[: asked.rows]), whole.select(order[asked.rows :])
-    found = study(private, others, asked.targets, asked.synthesizer, system_noise(), rng)
-    print(json.dumps(asdict(found), indent=2))
+    found = []
+    for _ in range(asked.tables):
+        order = rng.permutation(len(whole))
+        private, others = whole.select(order[: asked.rows]), whole.select(order[asked.rows :][:OTHERS])
+        found.append(attacks(private, others, asked.rows, asked.synthesizer, system_noise(), rng))
+    print(json.dumps(asdict(study(found)), indent=2))
 
 
 if __name__ == "__main__":
