@@ -30,11 +30,13 @@ def check_room(home: Installation, schema: Schema, table: TableFile, policy: Pol
     """
     if policy.gate is Gate.PRICED:
         return
+    made = [facts for _, facts in home.ledger.candidates(schema.population)]
     ours = _code(home, "file", schema, place_of(table))
-    made = [facts for _, facts in home.ledger.candidates(schema.population) if facts["file"] == ours]
-    if not made:
+    versions = [facts["version"] for facts in made if facts["file"] == ours]
+    if not versions:
         return
-    if len(same := [facts for facts in made if facts["version"] == made[-1]["version"]]) >= policy.attempts:
+    same = [facts for facts in made if facts["version"] == versions[-1]]
+    if len(same) >= policy.attempts:
         raise RequestError(
             f"'{table.name}' was put before the gate {len(same)} times; '{policy.name}' allows {policy.attempts}.",
             why="Each verdict is read off private rows, and choosing among many is not covered by epsilon.",

@@ -20,16 +20,16 @@ from synthesizers.protocol import Plan
 MEASURED_ROWS, MEASURED_COLUMNS = 26_000, 15
 SECONDS: Mapping[str, float] = MappingProxyType(
     {
-        "attack combination": 20.0,
-        "train and test": 100.0,
-        "hybrid": 60.0,
-        "fine-tuning": 90.0,
-        "importance": 30.0,
+        "attack combination": 8.0,
+        "train and test": 12.0,
+        "hybrid": 15.0,
+        "fine-tuning": 50.0,
+        "importance": 6.0,
     }
 )
 """For that many rows and columns; in proportion to both otherwise."""
 
-STATISTICS_SECONDS = 1.0
+STATISTICS_SECONDS = 0.3
 """Of a run of the shadow models, beside its fit."""
 
 

@@ -82,8 +82,6 @@ class Price:
 
     def filters(self, privacy: PrivacyFilter) -> tuple[PrivacyFilter, PrivacyFilter]:
         """The filter of training units and that of control units, from the one the ledger gave."""
-        if not self.parts[1].events:
-            return privacy, PrivacyFilter(PrivacyCost(), privacy.noise, privacy.kept)
         train, control = privacy.parallel(self.parts)
         return train, control
 

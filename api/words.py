@@ -45,6 +45,7 @@ def release(made: Release) -> None:
         f"population total {_short(made.statement.population_epsilon)}"
     )
     _figures(made.outcomes)
+    _costs(made.outcomes)
     if made.bundle.released:
         OUT.print(f"\nFor its recipient:  {made.bundle.path}/report.html and {made.bundle.path}/data/")
     else:
@@ -58,6 +59,7 @@ def audit(facts: Mapping[str, Any], decision: Decision, outcomes: Sequence[Outco
     _banner(decision, words={Verdict.PASS: "PASSED", Verdict.REVIEW: "UNDECIDED", Verdict.WITHHOLD: "FAILED"})
     OUT.print("No formal guarantee was stated for this table.")
     _figures(outcomes)
+    _costs(outcomes)
     OUT.print(
         f"\nWithout private figures: {facts['report']}/report.html\nInside only:             {internal}/report.html"
     )
@@ -189,6 +191,13 @@ def _figures(outcomes: Sequence[Outcome]) -> None:
         if key in figures
     ]
     grid("Internal figures, with 95% bounds", ("", "estimate", "bounds"), rows)
+
+
+def _costs(outcomes: Sequence[Outcome]) -> None:
+    """What every audit cost, the longest first."""
+    costs = sorted(outcomes, key=lambda outcome: -outcome.seconds)
+    each = ", ".join(f"{outcome.audit} {outcome.seconds:.1f}" for outcome in costs)
+    OUT.print(f"\nAudits took {sum(o.seconds for o in outcomes):.0f} s: {each}", markup=False)
 
 
 def _short(epsilon: float | str) -> str:

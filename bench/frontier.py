@@ -27,7 +27,7 @@ import altair as alt
 import vl_convert
 
 from audits.release.certificate import code_digest
-from bench.peers.environment import HOME, ask, describe
+from bench.peers.environment import HOME, DatesError, ask, describe
 from bench.peers.registry import PEERS
 from bench.run import MEASURED, SCHEMAS, SHARED, run
 from privacy.schema_file import load_schema
@@ -156,16 +156,10 @@ def measured(system: str, epsilon: float, seed: int, work: Path, home: Path, lim
             describe(schema, work / "columns.json")
             fitted = ask(PEERS[system], home, train, work / "columns.json", out, *budget, limit=limit)
         else:
-            request = [
-                "-m",
-                "bench.generate",
-                system,
-                str(train),
-                str(SCHEMAS / f"{work.name}.yaml"),
-                *budget,
-                str(out),
-            ]
+            request = ["-m", "bench.generate", system, str(train), str(described), *budget, str(out)]
             fitted = run(request, cpu_limit=limit)
+    except DatesError:
+        return about | {"failed": "not asked: the table has dates"}
     except subprocess.CalledProcessError as error:
         return about | {"failed": failure(error.returncode, limit)}
     scores = scored(work, out, "" if schema.target is None else schema.target.name)

@@ -15,7 +15,7 @@ import pytest
 
 from bench.frontier import failure
 from bench.peers.drivers.task import BINS, Task, coded, complete, read, restored
-from bench.peers.environment import describe, installed
+from bench.peers.environment import DatesError, describe, installed
 from bench.peers.registry import DRIVERS, PEERS, Peer
 from bench.run import SCHEMAS, run
 from privacy.schema_file import load_schema
@@ -76,7 +76,7 @@ def test_a_peer_is_told_which_columns_are_numbers_and_no_level(tmp_path: Path) -
     assert "sex" in about["columns"]
     assert "sex" not in about["numbers"]
     assert "Female" not in (tmp_path / "columns.json").read_text()
-    with pytest.raises(SystemExit, match="dates"):
+    with pytest.raises(DatesError, match="dates"):
         describe(load_schema(SCHEMAS / "mpls_stops.yaml"), tmp_path / "columns.json")
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from privacy.statement import PrivacyStatement
     from privacy.table import Table
 
-SCHEMA = "tablegate-scorecard/1"
+SCHEMA = "tablegate-scorecard/2"
+"""Version of the layout, published as a JSON Schema in `audits/release/schemas/`."""
 RANK = {Audience.PUBLIC: 0, Audience.RECIPIENT: 1, Audience.INTERNAL: 2}
 RELEASED_SECTIONS = ("synthetic", "expected_error", "error_bounds", "bought")
 """Post-processing of the model, shown with the table and withheld with it."""

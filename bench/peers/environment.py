@@ -19,6 +19,10 @@ from privacy.schema import Schema
 HOME = Path.home() / ".cache" / "tablegate-peers"
 
 
+class DatesError(ValueError):
+    """A table has dates, which each system reads in another way, or not at all."""
+
+
 def installed(peer: Peer, home: Path) -> Path:
     """The Python of the peer's environment under `home`; peers of one system share it.
 
@@ -39,12 +43,12 @@ def installed(peer: Peer, home: Path) -> Path:
 def describe(schema: Schema, file: Path) -> None:
     """Write down what a peer is told of a table's columns.
 
-    Raises SystemExit for a table with dates: each system reads them in another way, or not at all.
+    Raises DatesError for a table with dates.
     """
     numbers = [column for column in schema.columns if not isinstance(column, LevelColumn)]
     dates = [column.name for column in numbers if column.kind not in ("integer", "number")]
     if dates:
-        raise SystemExit(f"peers are not measured on tables with dates ({', '.join(dates)})")
+        raise DatesError(f"peers are not asked for tables with dates ({', '.join(dates)})")
     missing = sorted({text for column in schema.columns for text in column.missing})
     about = {"columns": schema.names, "numbers": [column.name for column in numbers], "missing": missing}
     file.write_text(json.dumps(about))

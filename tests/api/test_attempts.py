@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.attempts import check_room, put_forward
-from api.pipeline import charge_and_open
+from api.charging import charge_and_open
 from api.recipe import Recipe, place
 from audits.release.gate import Attempt
 from audits.release.policy import PRICED, load_policy, parse_policy

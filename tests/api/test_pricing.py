@@ -91,7 +91,10 @@ def test_without_a_purchase_everything_is_as_it_was() -> None:
     made = priced("independent", "internal")
     privacy = PrivacyFilter(made.cost, seeded_noise(1))
     train, control = made.filters(privacy)
-    assert train is privacy
     with pytest.raises(OverspendError):
         control.spend(once(Gaussian(1e6)))
     assert emitted(train, control) == PrivacyCost()
+    train.spend(made.cost)
+    assert emitted(train, control) == made.cost
+    with pytest.raises(OverspendError):
+        train.spend(once(Gaussian(1e3)))
