@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from time import perf_counter
 from typing import Any
 
 import httpx2
+from numpy.random import Generator, default_rng
 
 READS = ("/v1/me", "/v1/datasets", "/v1/releases", "/v1/policies", "/", "/releases", "/policies", "/me")
 
@@ -64,13 +64,13 @@ def figures(seconds: Sequence[float]) -> dict[str, float]:
     return {"n": len(ordered), **{k: round(1000 * v, 1) for k, v in at.items()}, "max": round(1000 * ordered[-1], 1)}
 
 
-async def visit(http: httpx2.AsyncClient, crowd: Crowd, file: str, tally: Tally, rng: random.Random) -> None:
+async def visit(http: httpx2.AsyncClient, crowd: Crowd, file: str, tally: Tally, rng: Generator) -> None:
     """One user until the end."""
     taker = rng.random() < crowd.takers
     ends = perf_counter() + crowd.seconds
     await asyncio.sleep(rng.uniform(0, crowd.think_seconds))
     while perf_counter() < ends:
-        address = file if taker and file else rng.choice(READS)
+        address = file if taker and file else READS[int(rng.integers(len(READS)))]
         started = perf_counter()
         answer = await http.get(address, headers={"Accept": "text/html" if not address.startswith("/v1") else "*/*"})
         tally.seconds["download" if address == file else address].append(perf_counter() - started)
@@ -87,16 +87,11 @@ async def measure(url: str, keys: Sequence[str], crowd: Crowd, file: str) -> Tal
         httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, limits=limits, timeout=120.0)
         for key in keys
     ]
-    rng = random.Random(1)  # noqa: S311 -- who does what when protects nobody
-    users = [visit(clients[i % len(clients)], crowd, file, tally, _stream(rng)) for i in range(crowd.users)]
+    users = [visit(clients[i % len(clients)], crowd, file, tally, default_rng([1, i])) for i in range(crowd.users)]
     await asyncio.gather(*users)
     for client in clients:
         await client.aclose()
     return tally
-
-
-def _stream(rng: random.Random) -> random.Random:
-    return random.Random(rng.random())  # noqa: S311 -- as above
 
 
 def main() -> None:
