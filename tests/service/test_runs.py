@@ -61,6 +61,7 @@ def test_a_run_that_died_behind_its_bundle_is_finished_from_it(scene: Scene, mon
     assert not folder_of(scene.desk, asked.id).exists()
 
 
+@pytest.mark.service
 def test_a_full_disk_loses_nothing(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """The object store's disk: the kernel says so itself, through /dev/full."""
     dataset = scene.taken_in()
@@ -104,6 +105,7 @@ def test_a_run_that_dies_every_time_is_given_up(scene: Scene) -> None:
     assert kinds(scene) == ["cap", "charge", "void"]
 
 
+@pytest.mark.service
 def test_what_is_withheld_keeps_no_table(scene: Scene) -> None:
     found = scene.made(scene.taken_in(), "closed")
     assert (found.state, found.verdict) == (ReleaseState.WITHHELD, "WITHHOLD")
@@ -138,6 +140,7 @@ def test_two_people_approve_and_only_then_is_there_a_table(scene: Scene) -> None
     assert scene.look(found.id).bundle == published.bundle
 
 
+@pytest.mark.service
 def test_a_released_table_is_audited_again_against_the_same_rows(scene: Scene) -> None:
     found = scene.made(scene.taken_in())
     room.vote(scene.desk, scene["carl"], found.id, bundle=found.bundle, approve=True, reason="fine")
@@ -187,6 +190,7 @@ def test_nobody_decides_on_what_they_asked_for(scene: Scene) -> None:
         room.vote(scene.desk, both, found.id, bundle=found.bundle, approve=True, reason="mine")
 
 
+@pytest.mark.service
 def test_a_vote_on_another_bundle_does_not_count(scene: Scene) -> None:
     found = scene.made(scene.taken_in())
     with pytest.raises(ConflictError, match="anew"):
