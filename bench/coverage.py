@@ -1,4 +1,4 @@
-"""How often every interval holds what it claims to: python -m bench.coverage [--runs N].
+"""How often every interval holds what it claims to: python -m bench.coverage [--runs N] [--only NAME].
 
 For every kind of interval a finding can have, a truth is fixed, data are drawn again and again, and it is counted how
 often each one-sided 95% bound is on the right side of the truth. Exact bounds hold at least that often, and more where
@@ -104,7 +104,8 @@ def cases() -> Mapping[str, Case]:
         "total variation, persons of 1 to 5 rows": _of_measure(total_variation, persons=True),
         "excess total variation of a fresh draw": Case(0.0, partial(_excess, total_variation), at_least=True),
         "excess Jensen-Shannon divergence of a fresh draw": Case(0.0, partial(_excess, jensen_shannon), at_least=True),
-        "squared mean discrepancy, 500 rows a side": _of_discrepancy(),
+        "squared mean discrepancy, 500 rows a side": _of_discrepancy(500),
+        "squared mean discrepancy, 2,000 rows a side": _of_discrepancy(2_000),
         "macro AUC by influence, 600 rows": _of_score(_classified(lambda p, y: macro_auc(p, y))),
         "R squared, 600 rows": _of_score(_regressed),
         "Brier score, 600 rows": _of_score(_classified(lambda p, y: brier(p, y))),
@@ -204,16 +205,16 @@ NO_COLUMNS = {
 }
 
 
-def _of_discrepancy() -> Case:
+def _of_discrepancy(n: int) -> Case:
     """Two normal clouds: the discrepancy at given frequencies has a closed form, E cos(w.x) = exp(-|w|^2 / 2)."""
-    frequencies = default_rng(7).standard_normal((3, 200)).astype(np.float32)
+    frequencies = default_rng(7).standard_normal((3, 60)).astype(np.float32)
     shift = np.array([0.5, 0.0, 0.0])
     truth = np.exp(-((frequencies**2).sum(axis=0))) * 2 * (1 - np.cos(shift @ frequencies))
 
     def once(rng: Generator) -> Interval:
-        sides = (rng.normal(0, 1, (500, 3)), rng.normal(0, 1, (500, 3)) + shift)
+        sides = (rng.normal(0, 1, (n, 3)), rng.normal(0, 1, (n, 3)) + shift)
         value, *parts = discrepancy(*(fourier_features(side.astype(np.float32), frequencies) for side in sides))
-        return _normal(value, math.sqrt(sum(part.var() for part in parts) / 500), 500)
+        return _normal(value, math.sqrt(sum(part.var() for part in parts) / n), n)
 
     return Case(float(truth.mean()), once)
 
