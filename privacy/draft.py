@@ -16,8 +16,9 @@ import yaml
 
 from privacy.columns import MAX_LEVEL_LENGTH, NumberKind
 from privacy.errors import TableError
+from privacy.field_file import IDENTIFIER_NAME
 from privacy.files import DAMAGED, read_header, read_texts
-from privacy.schema_file import IDENTIFIER_NAME, JSON_FLOAT
+from privacy.schema_file import JSON_FLOAT
 
 MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "?")
 DATE_FORMATS = {

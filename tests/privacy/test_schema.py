@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from privacy.columns import LevelColumn, NumberColumn, Role, Source
 from privacy.errors import SchemaError
+from privacy.field_file import MAX_LEVELS
 from privacy.schema import Schema
-from privacy.schema_file import MAX_COLUMNS, MAX_LEVELS, load_schema, parse_schema
+from privacy.schema_file import MAX_COLUMNS, load_schema, parse_schema
 from tests.tables import EDUCATION, MIXED_DOCUMENT
 
 PRIVACY = {
