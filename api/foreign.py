@@ -14,6 +14,7 @@ from api.recipe import check_seed, check_target
 from api.steps import Steps
 from api.streams import Streams
 from audits.evidence import Evidence
+from audits.fidelity.picture import joint_map
 from audits.finding import Outcome
 from audits.release.bundle import Bundle, Contents, seal
 from audits.release.gate import Decision, decide
@@ -90,6 +91,8 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     )
     outcomes = run_suite(suite(deep=asked.deep), evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
+    points = joint_map(evidence, Streams(asked.seed)["map"])
+
     steps("sealing the report")
     decision = decide(outcomes, policy, None, (), None, "")
     shown = resolve(released, (synthetic,))
@@ -114,6 +117,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
         decision=decision,
         scorecard=scorecard,
         timings=steps.seconds,
+        points=points,
         charge=None,
         ledger_head=None,
         code_version=version("tablegate"),

@@ -20,6 +20,7 @@ from audits.assignment import Design, Parts
 from audits.bought.answers import Answers
 from audits.content import Content
 from audits.evidence import Evidence, Refit
+from audits.fidelity.picture import joint_map
 from audits.finding import Outcome
 from audits.protocol import Audit
 from audits.registry import STANDARD
@@ -98,7 +99,10 @@ class Release:
 def judge(candidate: Candidate, home: Installation, charge: Charge, key: SigningKey, steps: Steps) -> Release:
     """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""
     streams = Streams(candidate.seed)
-    outcomes = audited(candidate, streams, steps)
+    evidence = evidence_of(candidate, streams["thinning"])
+    outcomes = audited(candidate, evidence, streams, steps)
+    # With a priced gate no real row is looked at; see `audited`.
+    points = joint_map(evidence, streams["map"]) if candidate.policy.gate is Gate.EXACT else ()
 
     steps("judging")
     statement, policy = candidate.statement, candidate.policy
@@ -139,6 +143,7 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
         ledger_head=home.ledger.head(),
         code_version=version("tablegate"),
         held=candidate.held,
+        points=points,
         kept=candidate.kept,
     )
     bundle = seal(candidate.out, contents, synthetic=candidate.synthetic, key=key, quarantine=home.quarantine)
@@ -146,13 +151,12 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
     return Release(bundle=bundle, decision=decision, statement=statement, outcomes=outcomes)
 
 
-def audited(candidate: Candidate, streams: Streams, steps: Steps) -> tuple[Outcome, ...]:
+def audited(candidate: Candidate, evidence: Evidence, streams: Streams, steps: Steps) -> tuple[Outcome, ...]:
     """What the verdict will be formed from: every audit that was asked for; or, for a priced gate, what was bought.
 
     With a priced gate no audit reads a real row: whatever it did, an error or a silence too, would be one more answer
     that nothing was paid for. The content scan reads synthetic rows alone.
     """
-    evidence = evidence_of(candidate, streams["thinning"])
 
     def tell(title: str) -> None:
         steps(f"audit: {title}")

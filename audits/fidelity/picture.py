@@ -19,7 +19,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.features import linear_matrix
 from audits.rows import canonical, one_row_per_unit, sampled
@@ -37,13 +36,13 @@ def joint_map(evidence: Evidence, rng: Generator, *, per_table: int = 400) -> Se
         rng: chooses rows, one a unit, and seeds the layout.
         per_table: rows of each table at most.
 
-    Raises:
-        InconclusiveError: fewer than 30 rows of a table.
+    Returns:
+        None at all where a table has fewer than 30 rows: too few for a layout.
     """
     sides = {"train": evidence.train, "control": evidence.control, "synthetic": evidence.synthetic}
     chosen = {words: canonical(table.select(one_row_per_unit(table, rng))) for words, table in sides.items()}
     if min(map(len, chosen.values())) < MIN_ROWS:
-        raise InconclusiveError(f"fewer than {MIN_ROWS} rows of a table")
+        return []
     rows = [linear_matrix(sampled(table, per_table, rng), leave_out="").toarray() for table in chosen.values()]
     names = np.repeat(list(sides), [len(part) for part in rows])
     matrix, seed = np.concatenate(rows), int(rng.integers(2**31))

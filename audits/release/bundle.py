@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,7 @@ class Contents:
         ledger_head: place and digest of the ledger's last entry; None where nothing was charged.
         code_version: version of the program.
         held: whether people must let the table out even where every check passed.
+        points: rows of all three tables on a map (`audits.fidelity.picture`), for the internal report alone.
         kept: further files for the internal half, by name.
     """
 
@@ -82,6 +83,7 @@ class Contents:
     ledger_head: tuple[int, str] | None
     code_version: str
     held: bool = False
+    points: Sequence[Mapping[str, Any]] = ()
     kept: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -239,7 +241,7 @@ def _internal_files(contents: Contents, waiting: Mapping[str, bytes], token: str
     }
     files = {
         "findings.json": to_bytes(contents.scorecard),
-        "report.html": render_report(contents.scorecard, contents.timings).encode(),
+        "report.html": render_report(contents.scorecard, contents.timings, contents.points).encode(),
         "timings.json": rfc8785.dumps(dict(contents.timings)),
         "decision.json": rfc8785.dumps(decision),
         **contents.kept,

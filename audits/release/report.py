@@ -12,7 +12,7 @@ from typing import Any
 
 import jinja2
 
-from audits.release.charts import distribution_chart, intervals_chart, lengths_chart, pairs_chart
+from audits.release.charts import distribution_chart, intervals_chart, lengths_chart, pairs_chart, points_chart
 from audits.release.wire import read_number
 
 MAX_DISTRIBUTIONS = 40
@@ -27,12 +27,15 @@ SHORT_EVENT = {
 Rendering = Mapping[str, Any]
 
 
-def render_report(rendering: Rendering, timings: Mapping[str, float] | None = None) -> str:
+def render_report(
+    rendering: Rendering, timings: Mapping[str, float] | None = None, points: Sequence[Mapping[str, Any]] = ()
+) -> str:
     """A rendering of the scorecard as a self-contained page.
 
     Args:
         rendering: what `scorecard.render` gave for the audience of the page.
         timings: seconds by step, for the internal page; None for none.
+        points: a map of rows of all three tables, for the internal page.
     """
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("audits.release", "templates"),
@@ -50,6 +53,7 @@ def render_report(rendering: Rendering, timings: Mapping[str, float] | None = No
         distributions=_distributions(rendering),
         errors=_errors(rendering),
         timings=timings or {},
+        places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
     )
 
 

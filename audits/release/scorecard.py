@@ -38,8 +38,11 @@ RANK = {Audience.PUBLIC: 0, Audience.RECIPIENT: 1, Audience.INTERNAL: 2}
 RELEASED_SECTIONS = ("synthetic", "expected_error", "error_bounds", "bought")
 """Post-processing of the model, shown with the table and withheld with it."""
 
+SHADOW_MODELS = "shadow models"
+WITHOUT_SHADOW_MODELS = "Attackers who train shadow models with the generator's own code are not simulated."
+"""Said unless that audit was asked for."""
+
 NOT_TESTED = (
-    "Attackers who train shadow models with the generator's own code are not simulated.",
     "The lower bound on epsilon from this one run proves little against a large epsilon; the internal half says how "
     "much it could have proven at most.",
     "An attacker with outside tables about the same people is simulated with halves of this one only.",
@@ -145,7 +148,10 @@ def build(
             max_epsilon=policy.max_epsilon,
             rules=[rule_to_json(rule) for rule in policy.checks],
         ),
-        "not_tested": list(NOT_TESTED),
+        "not_tested": [
+            *([] if any(o.audit == SHADOW_MODELS for o in outcomes) else [WITHOUT_SHADOW_MODELS]),
+            *NOT_TESTED,
+        ],
         "findings": [finding_to_json(f) for outcome in outcomes for f in outcome.findings],
         "outcomes": _tag(Audience.INTERNAL, audits=outcomes_to_json(outcomes)),
         "decision": _tag(

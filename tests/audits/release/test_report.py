@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
-from audits.finding import Audience
+from audits.finding import Audience, Outcome
+from audits.registry import AUDITS
+from audits.release.bundle import seal
 from audits.release.charts import distribution_chart, intervals_chart
 from audits.release.gate import Verdict
 from audits.release.report import event_words, render_report, show
-from audits.release.scorecard import render, reviewed
-from tests.audits.release.made_up import card, contents, small
+from audits.release.scorecard import SHADOW_MODELS, WITHOUT_SHADOW_MODELS, render, reviewed
+from tests.audits.release.made_up import card, contents, key, quarantine, small
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
 
@@ -172,3 +176,19 @@ def test_numbers_and_events_for_people():
     ]
     assert event_words({"event": "exponential", "epsilon": 0.1, "count": 3}) == "3 × exponential (epsilon 0.1)"
     assert event_words({"event": "other", "count": 1}) == "1 × other"
+
+
+def test_the_map_of_rows_is_in_the_internal_report_alone(tmp_path: Path) -> None:
+    points = [{"x": 0.0, "y": 1.0, "table": name} for name in ("train", "control", "synthetic")]
+    made = replace(small(contents(Verdict.WITHHOLD)), points=points)
+    bundle = seal(tmp_path / "bundle", made, synthetic=None, key=key(tmp_path), quarantine=quarantine(tmp_path))
+    words = "A look at all three tables"
+    assert words in (bundle.internal / "report.html").read_text()
+    assert words not in (bundle.path / "report.html").read_text()
+
+
+def test_shadow_models_are_said_to_be_missing_unless_they_were_asked_for() -> None:
+    asked = Outcome(audit=SHADOW_MODELS, findings=(), inconclusive="too few", error="", seconds=0.0)
+    assert WITHOUT_SHADOW_MODELS in card()["not_tested"]
+    assert WITHOUT_SHADOW_MODELS not in card(outcomes=(asked,))["not_tested"]
+    assert SHADOW_MODELS in AUDITS
