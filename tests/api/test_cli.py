@@ -61,7 +61,48 @@ COMMANDS = {
     "ledger show": ("--population",),
     "ledger verify": (),
     "ledger cap": ("--population", "--epsilon", "--delta", "--reason"),
+    "up": ("--demo", "--port", "--data"),
+    "serve": ("--port", "--data"),
+    "worker": ("--slot", "--queues", "--data"),
+    "check-records": ("--copies", "--data"),
+    "vault rotate": ("--data",),
+    "vault retire": ("--data",),
+    "config set": ("--url", "--key"),
+    "config show": (),
+    "dataset register": ("--title", "--keep-until"),
+    "dataset upload": (),
+    "dataset list": (),
+    "dataset show": (),
+    "dataset budget": (),
+    "dataset cap": ("--epsilon", "--delta", "--reason"),
+    "dataset mock": ("--rows", "--out"),
+    "dataset erase": ("--reason",),
+    "request price": (
+        "--synthesizer",
+        "--epsilon",
+        "--delta",
+        "--policy",
+        "--rows",
+        "--device",
+        "--where",
+        "--balance",
+    ),
+    "request make": ("--synthesizer", "--epsilon", "--delta", "--policy", "--purpose", "--recipient", "--once"),
+    "job list": ("--dataset",),
+    "job show": (),
+    "job wait": (),
+    "job cancel": ("--reason",),
+    "job vote": ("--approve", "--bundle", "--reason"),
+    "job withdraw": ("--reason",),
+    "download": ("--accept", "--out"),
+    "keys list": (),
+    "keys make": ("--label", "--days"),
+    "keys end": (),
+    "records show": (),
+    "records verify": (),
 }
+RUN_ON = {"up", "serve", "worker"}
+"""Commands that run until they are stopped, and have no one answer to give as JSON."""
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +133,8 @@ def test_help_of_every_command(command: str) -> None:
     for word in command.split():
         group = group.commands[word]  # type: ignore[attr-defined]
     options = {name for parameter in group.params for name in parameter.opts}
-    assert {*COMMANDS[command], "--json"} <= options
+    assert set(COMMANDS[command]) <= options
+    assert ("--json" in options) != (command in RUN_ON)
     assert group.help
 
 
@@ -191,15 +233,15 @@ def test_ledger_show_verify_and_cap(copied: Desk) -> None:
     shown = only_object(call("ledger", "show", *ledger, "--json"))["populations"]
     assert [p["population"] for p in shown] == ["made-up-survey"]
     assert (shown[0]["total_epsilon"], shown[0]["attempts"]) == (1, 1)
-    assert [e["kind"] for e in shown[0]["entries"]] == ["cap", "charge", "opened", "verdict"]
+    assert [e["kind"] for e in shown[0]["entries"]] == ["cap", "charge", "opened", "candidate", "verdict"]
     people = call("ledger", "show", "--population", "made-up-survey", *ledger)
     assert "total epsilon at most 1 of 10" in people.stdout
 
     numbers = ("--population", "made-up-survey", "--epsilon", "12", "--delta", "1e-5")
     entry = only_object(call("ledger", "cap", *numbers, "--reason", "a second wave", *ledger, "--json"))
-    assert entry == {"population": "made-up-survey", "epsilon": 12, "delta": 1e-5, "entry": 5}
+    assert entry == {"population": "made-up-survey", "epsilon": 12, "delta": 1e-5, "entry": 6}
     assert "a second wave" in call("ledger", "show", *ledger).stdout
-    assert only_object(call("ledger", "verify", *ledger, "--json"))["entries"] == 5
+    assert only_object(call("ledger", "verify", *ledger, "--json"))["entries"] == 6
     assert call("ledger", "show", "--population", "nobody", *ledger).exit_code == 2
     assert call("ledger", "show", "--ledger", copied.folder / "none.db").exit_code == 2
     assert not (copied.folder / "none.db").exists()

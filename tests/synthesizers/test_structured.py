@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.short import SHORT
 from privacy.constraints import broken
 from privacy.filter import PrivacyFilter
 from privacy.noise import seeded_noise
@@ -26,7 +27,8 @@ TABLES = {"adult": "adult.csv.gz", "compas": "compas.csv.gz", "nist_acs_ma2019":
 
 
 def fitted(table: Table, name: str = "mst", seed: int = 1) -> StructuredModel:
-    plan = SYNTHESIZERS[name].plan(table.schema, BUDGET)
+    """A fitted model; of networks, after a short training: rules do not hang on its length."""
+    plan = SHORT[name].plan(table.schema, BUDGET)
     model = plan.fit(table, PrivacyFilter(plan.cost, seeded_noise(seed)), np.random.default_rng(seed), lambda _: None)
     assert isinstance(model, StructuredModel)
     return model
