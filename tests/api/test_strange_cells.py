@@ -13,11 +13,12 @@ import pytest
 import yaml
 from typer.testing import Result
 
+from audits.release.scorecard import RELEASED_SECTIONS
 from tests.api.conftest import LENIENT, Desk, Rows, call, clean_rows, csv_of, document, only_object
 
 N, SYNTHETIC = 400, 300
 MARK = "canary-cell-4711"
-FIGURES = {"synthetic", "expected_error"}
+FIGURES = set(RELEASED_SECTIONS)
 DATA = {"data", "data/synthetic.csv", "data/synthetic.parquet"}
 
 
