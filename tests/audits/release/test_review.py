@@ -102,7 +102,7 @@ def held(folder: Path, approvers: int) -> Bundle:
     facts = {"policy": {"name": policy.name, "tier": policy.tier, "digest": policy.digest}, "released": False}
     card = {**given.scorecard, "release": {**given.scorecard["release"], **facts}}
     for section in RELEASED_SECTIONS:
-        card[section] = {**card[section], "audience": "internal"}
+        card[section] = card[section] and {**card[section], "audience": "internal"}
     waiting = replace(given, policy=policy, scorecard=card, held=True)
     return seal(folder / "bundle", waiting, synthetic=table(), key=key(folder), quarantine=quarantine(folder))
 
