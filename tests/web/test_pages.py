@@ -96,6 +96,7 @@ def test_limits_refuse_and_say_when_to_come_again() -> None:
 def test_every_error_of_the_service_has_a_status() -> None:
     """Errors that mean a defect or damage are 500 on purpose; no other may be forgotten."""
     defects = {"release-stopped", "overspend", "journal", "bundle", "model", "vault", "outdated-run", "service"}
+    defects |= {"workers-died"}
 
     def codes(of: type[ReleaseError]) -> set[str]:
         return {of.code}.union(*(codes(kind) for kind in of.__subclasses__()))
