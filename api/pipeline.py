@@ -54,6 +54,8 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
 
     train, control = order.price.filters(privacy)
     model = order.plan.fit(halves.train, train, streams["fit"], steps)
+    if privacy.kept is not None:
+        home.ledger.fitted(charge, privacy.kept)
     steps("sampling")
     weights = weigh(model, order.target, streams["weights"])
     synthetic = draw(model, weights, order.rows(model.n_rows_estimate, weights.mass), streams["sample"])
@@ -61,7 +63,7 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
     if order.price.beside:
         steps("asking control units for card and gate")
     bought = buy(order, model.schema, synthetic, halves, (train, control), streams)
-    if privacy.kept is not None:
+    if privacy.kept is not None and order.price.beside:
         home.ledger.fitted(charge, privacy.kept)
     kept = {
         MODEL: save(model, order.synthesizer.name),

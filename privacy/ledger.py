@@ -178,7 +178,7 @@ class Ledger:
         return PrivacyFilter(standing.charge.cost, noise, kept)
 
     def fitted(self, charge: Charge, kept: Transcript) -> Entry:
-        """Record that every answer of a charge is drawn and kept: from here on a run that goes on draws none.
+        """Record that the generator's answers, or those bought after it too, are kept: from here on none is drawn anew.
 
         Raises:
             LedgerError: the charge was never opened, is voided, or is not in this ledger.
