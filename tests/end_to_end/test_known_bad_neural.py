@@ -75,7 +75,7 @@ def test_gradients_that_are_not_clipped_are_proven(monkeypatch: pytest.MonkeyPat
     on_grid = clipping.on_grid
     monkeypatch.setattr(clipping, "on_grid", lambda gradients: 16 * on_grid(gradients))
     budget = Budget(epsilon=1.0, delta=1e-2)
-    found = attacked(SHORT["dp-ctgan"], 20, worst_neighbours("dp-ctgan"), budget)
+    found = attacked(SHORT["dp-ctgan"], 60, worst_neighbours("dp-ctgan"), budget)
     assert found.epsilon_lower_bound > budget.epsilon
     assert found.mu_realised > 2 * found.mu_charged
 

@@ -40,6 +40,7 @@ from privacy.mechanisms import ExponentialMechanism, GaussianMechanism, Integers
 from privacy.noise import NoiseSource, seeded_noise
 from privacy.statement import PrivacyStatement
 from privacy.table import Table, read_table
+from synthesizers.marginal.error_bounds import CONFIDENCE
 from synthesizers.registry import sources_of
 from tests.end_to_end.scene import OPEN
 from tests.tables import MIXED_DOCUMENT, people, population
@@ -176,6 +177,8 @@ def run(folder: Path, order: Order, seed: int, script: Transcript | None) -> Run
         decision=decision,
         synthetic=synthetic,
         expected_error=model.expected_error,
+        bounds=model.error_bounds(synthetic),
+        confidence=CONFIDENCE,
         certificate=certificate,
         reproducibility={"seed": "4"},
     )
