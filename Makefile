@@ -17,8 +17,9 @@ test: $(READY)
 # The same tests on SQLite and on PostgreSQL, and those that take minutes of real workers. The server is one to make and
 # drop databases on; nothing of it is kept.
 POSTGRESQL ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres
+SERVICE_TESTS ?= tests/service tests/web
 test-service: $(READY)
-	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov tests/service tests/web \
+	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov $(SERVICE_TESTS) \
 		-m "not browser"
 
 # Headless Chromium (Debian: chromium) walks through a service that runs by itself; generated requests try its interface.
@@ -27,6 +28,7 @@ test-browser: $(READY)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt playwright
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -m browser tests/browser
 	OMP_NUM_THREADS=1 TABLEGATE_EXAMPLES=50 $(BIN)/python -m pytest --no-cov tests/web/test_interface.py
+
 # Dask and Ray are large and stay out of the development environment.
 test-integrations:
 	$(PYTHON) -m venv .venv-integrations
