@@ -43,9 +43,9 @@ class Finding:
         subject: the column, pair of columns or group it is about; empty for the whole table.
         estimate: the point.
         interval: one-sided 95% bounds; a PASS reads the unfavourable one.
-        strict: one-sided 99.99% bounds; a WITHHOLD reads the favourable one, so that three hundred checks, the
-            copying p-value and the bound from one run at 1% each block a harmless table with probability at most 5%
-            (Bonferroni). Its confidence is written in it; that of the bound from one run is 99%.
+        strict: one-sided 99.99% bounds, by which labels are judged beyond their limits; from both intervals follows
+            the p-value that Holm's procedure reads (`audits.release.family`). The confidence is written in it; that of
+            the bound from one run is 99%.
         baseline: the same quantity when nothing leaks, or for real rows.
         worse: the direction that is bad.
         n: rows, attacks or people behind it.
