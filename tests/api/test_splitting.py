@@ -107,7 +107,8 @@ def test_a_release_of_a_long_table_is_a_release(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(splitting, "held", lambda path, schema: held(path, schema, 1_000))
     monkeypatch.setattr(splitting, "AUDITED_ROWS", 1_500)
     monkeypatch.setattr(files, "BATCH_ROWS", 500)
-    monkeypatch.setattr("api.judging.STANDARD", (Copies(), Marginals()))  # the quickest, and what the policy reads
+    # The quickest audits, and what the policy reads.
+    monkeypatch.setattr("api.pipeline.suite", lambda **_: (Copies(), Marginals()))
     recipe = _recipe(tmp_path)
     seen: list[Stream] = []
     real = splitting.split

@@ -255,6 +255,8 @@ def test_a_shuffler_is_held_for_its_values_alone_and_is_labelled() -> None:
     assert verdicts(of.decide(calm(MADE_UP)), "utility", Effect.LABEL)["AUC lost by synthesis"] == {Verdict.PASS}
     shuffled, fresh = (two_way_distance(given) for given in (outcomes, calm(MADE_UP)))
     assert shuffled.interval.low > fresh.interval.high
+    assert shuffled.strict.low > max(0.0, fresh.estimate)  # an excess that is proven, beside one that is not
+    assert fresh.strict.low <= 0
 
 
 def test_a_table_of_the_majority_is_labelled_and_one_made_of_training_rows_is_withheld() -> None:
