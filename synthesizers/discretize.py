@@ -64,6 +64,11 @@ class Attribute:
         """Codes before the special ones: OTHER and missing of levels, missing of numbers."""
         return self.size - (1 if self.edges is not None else 2)
 
+    @property
+    def widths(self) -> Floats:
+        """How much of the column a code stands for, shape (size,): the width of a bin; 1 for everything else."""
+        return np.ones(self.size) if self.edges is None else np.append(np.diff(self.edges), 1.0)
+
     def encode(self, values: npt.NDArray[Any]) -> npt.NDArray[np.integer]:
         """Codes of a conformed column, codes or numbers, shape (n,)."""
         if self.edges is None:
@@ -233,8 +238,9 @@ def merge(
 
 
 def _shares(cell_of: npt.NDArray[np.int64], mass: Floats, stddev: float, attribute: Attribute, n_cells: int) -> Floats:
-    """Share of each code in its cell: significant codes by their counts, the rest of the mass evenly."""
+    """Share of each code in its cell: significant codes by their counts, the rest of the mass by width."""
     share = np.zeros(len(cell_of))
+    widths = attribute.widths
     drawable = np.r_[np.ones(attribute.n_ordinary, bool), mass[attribute.n_ordinary :] > 0]
     for cell in range(n_cells):
         members = np.flatnonzero((cell_of == cell) & drawable)
@@ -242,7 +248,8 @@ def _shares(cell_of: npt.NDArray[np.int64], mass: Floats, stddev: float, attribu
             members = np.flatnonzero(cell_of == cell)
         held = mass[members]
         weak = held <= 2 * stddev
-        held = np.where(weak, held[weak].mean() if weak.any() else 0.0, held)
+        if weak.any():
+            held = np.where(weak, held[weak].sum() * widths[members] / widths[members][weak].sum(), held)
         share[members] = held / held.sum() if held.sum() > 0 else 1 / len(members)
     return share
 
@@ -278,17 +285,27 @@ def _edges(column: NumberColumn, bought: Domains, n_bins: int) -> Floats:
 
 
 def _even(column: NumberColumn, low: float, end: float, n_bins: int) -> Floats:
-    """Equal-width edges; whole numbers get bins of whole width, and of width 1 where they are few."""
+    """Equal-width edges; whole numbers get bins of whole width, and of width 1 where they are few.
+
+    Amounts are often exactly zero, or at their bound: zero and the lower bound have a bin to themselves.
+    """
+    step = _step(column)
     if not column.is_discrete:
-        return np.linspace(low, end, n_bins + 1)
-    width = 1.0 if end - low <= MAX_UNIT_BINS else math.ceil((end - low) / n_bins)
-    return np.append(np.arange(low, end, width), end)
+        alone = 0.5 * step  # what is drawn from it is rounded back to the value
+        edges = np.linspace(low, end, n_bins + 1)
+    else:
+        alone = step
+        width = 1.0 if end - low <= MAX_UNIT_BINS else math.ceil((end - low) / n_bins)
+        edges = np.append(np.arange(low, end, width), end)
+    lone = np.array([low, low + alone, 0.0, alone])
+    return np.unique(np.concatenate([edges, lone[(lone > low) & (lone < end)]]))
 
 
 def _adapted(column: NumberColumn, histogram: Histogram, low: float, end: float, n_bins: int) -> Floats:
     """Bins of the bought histogram within the bounds, each cut into parts by its share of mass and of width.
 
-    Bins that deserve less than one part are joined with their right neighbours until they do.
+    Bins that deserve less than one part are joined with their right neighbours until they do; none is cut finer than
+    its values lie apart, so that one value many rows have takes no more than one part.
     """
     edges = np.unique(np.clip(histogram.edges, low, end))
     if len(edges) == 2:
@@ -296,7 +313,8 @@ def _adapted(column: NumberColumn, histogram: Histogram, low: float, end: float,
     counts = np.where(histogram.counts > 2 * histogram.stddev, histogram.counts, 0.0)
     inside = [(histogram.edges[:-1] < b) & (histogram.edges[1:] > a) for a, b in pairwise(edges)]
     mass, width = np.array([counts[bins].sum() for bins in inside]), np.diff(edges)
-    want = n_bins * (MASS_SHARE * mass / max(mass.sum(), 1.0) + (1 - MASS_SHARE) * width / width.sum())
+    share = MASS_SHARE * mass / max(mass.sum(), 1.0) + (1 - MASS_SHARE) * width / width.sum()
+    want = _divided(n_bins, share, np.maximum(1.0, np.floor(width / _step(column))))
     cuts = [low]
     held = 0.0
     for left, right, wanted in zip(edges[:-1], edges[1:], want, strict=True):
@@ -313,6 +331,18 @@ def _adapted(column: NumberColumn, histogram: Histogram, low: float, end: float,
     return np.unique(placed)
 
 
+def _divided(n: float, share: Floats, most: Floats) -> Floats:
+    """Parts of n in proportion to the shares, none above its most: what that leaves over goes to the others."""
+    full = np.zeros(len(share), dtype=np.bool_)
+    while True:
+        free = share[~full].sum()
+        want = np.where(full, most, share * ((n - most[full].sum()) / free if free > 0 else 0.0))
+        more = ~full & (want > most)
+        if not more.any():
+            return np.maximum(want, 0.0)
+        full |= more
+
+
 def _stratified(codes: Codes, rng: Generator) -> Floats:
     """One place in [0, 1) a row, evenly spread among the rows of one code: less sampling noise than plain draws."""
     order = np.lexsort((rng.random(len(codes)), codes))
@@ -323,6 +353,11 @@ def _stratified(codes: Codes, rng: Generator) -> Floats:
     place = np.empty(len(codes))
     place[order] = (rank + rng.random(len(codes))) / np.repeat(sizes, sizes)
     return place
+
+
+def _step(column: NumberColumn) -> float:
+    """Distance of neighbouring values that can be drawn."""
+    return 1.0 if column.is_discrete else 10.0 ** -_decimals(column)
 
 
 def _decimals(column: NumberColumn) -> int:

@@ -66,7 +66,8 @@ class AIM:
     Attributes:
         domain_share: share of each domain purchase, relative to that of one one-way marginal.
         one_way_share: share of all one-way marginals.
-        scarce_one_way_share: the same where the budget lasts for fewer rounds than it might.
+        scarce_one_way_share: the same where the budget lasts for fewer rounds than it might: a column that is badly
+            known spoils every pair it is in.
         rounds_per_column: rounds the rest would last for if no round grew.
         max_rounds: their number at most, for wide tables.
         max_candidates: candidates considered in a round; of more, a fresh random part.
@@ -83,7 +84,7 @@ class AIM:
 
     domain_share: float = 0.5
     one_way_share: float = 0.2
-    scarce_one_way_share: float = 0.3
+    scarce_one_way_share: float = 0.45
     rounds_per_column: float = 2.0
     max_rounds: int = 40
     max_candidates: int = 256

@@ -217,6 +217,35 @@ def test_spikes_keep_a_cell_of_their_own() -> None:
     assert column.is_discrete
 
 
+@pytest.mark.parametrize(("kind", "low", "high"), [("integer", 0, 99_999), ("number", 0, 5e5), ("number", -2e4, 5e5)])
+def test_amounts_that_are_mostly_zero_keep_their_zeros(kind: str, low: float, high: float) -> None:
+    """Bins of equal width, noise of 5: the share of zeros within .002, and next to none where there are none."""
+    rng = np.random.default_rng(3)
+    field = number(kind, cite="c", constraints={"minimum": low, "maximum": high}) | {"source": "public"}
+    schema = schema_of(field)
+    (attribute,) = attributes_of(Domains(schema=schema), 64)
+    for zeros in (9_000, 0):
+        values = np.r_[np.zeros(zeros), np.rint(rng.lognormal(8, 1, 10_000 - zeros).clip(1, high))]
+        codes = attribute.encode(values)
+        noisy = np.bincount(codes, minlength=attribute.size) + rng.normal(0, 5, attribute.size)
+        merged = merge(attribute, noisy, 5.0, 20)
+        cells = rng.permutation(merged.cell_of[codes].astype(np.int32))
+        drawn = np.asarray(attribute.decode(merged.expand(cells, rng), rng))
+        assert (drawn == 0).mean() == pytest.approx(zeros / 10_000, abs=2e-3)
+
+
+def test_one_value_takes_one_bin_and_leaves_the_rest_to_the_others() -> None:
+    """Nine rows in ten are zero: the bins they would deserve are spread over the tenth."""
+    sources = {"minimum": "public", "maximum": "measured"}
+    schema = schema_of(number(source=sources, cite={"minimum": "c"}, constraints={"minimum": 0}))
+    rng = np.random.default_rng(5)
+    bought = buy(schema, {"x": np.r_[np.zeros(9_000), np.rint(rng.lognormal(8, 1, 1_000))]})
+    (attribute,) = attributes_of(bought, 64)
+    assert attribute.edges is not None
+    np.testing.assert_array_equal(attribute.edges[:2], [0, 1])
+    assert attribute.size >= 60
+
+
 def test_seeded_noise_repeats_a_purchase() -> None:
     schema = schema_of(number())
     plan = DomainPlan(schema=schema, noise_multiplier=5.0, delta=1e-6)
