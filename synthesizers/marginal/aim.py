@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -65,9 +65,7 @@ class AIM:
 
     Attributes:
         domain_share: share of each domain purchase, relative to that of one one-way marginal.
-        one_way_share: share of all one-way marginals.
-        scarce_one_way_share: the same where the budget lasts for fewer rounds than it might: a column that is badly
-            known spoils every pair it is in.
+        one_way_share: share of all one-way marginals: a column that is badly known spoils every pair it is in.
         rounds_per_column: rounds the rest would last for if no round grew.
         max_rounds: their number at most, for wide tables.
         max_candidates: candidates considered in a round; of more, a fresh random part.
@@ -83,8 +81,7 @@ class AIM:
     """
 
     domain_share: float = 0.5
-    one_way_share: float = 0.2
-    scarce_one_way_share: float = 0.45
+    one_way_share: float = 0.45
     rounds_per_column: float = 2.0
     max_rounds: int = 40
     max_candidates: int = 256
@@ -100,15 +97,10 @@ class AIM:
 
     def plan(self, schema: Schema, budget: Budget) -> AIMPlan:
         """Calibrate one-way marginals and the rounds' total rho to the budget."""
-        plan = self._calibrated(schema, budget)
-        if plan.n_rounds < self.most_rounds(schema):
-            plan = replace(self, one_way_share=self.scarce_one_way_share)._calibrated(schema, budget)
+        scale = calibrate(lambda s: self._at(schema, budget, s, (1, self.least_cells)).cost, budget)
+        plan = self._at(schema, budget, scale, self._resolution(schema, scale))
         check_fits(schema, plan.one_ways.n_cells, plan.model_cells)
         return plan
-
-    def _calibrated(self, schema: Schema, budget: Budget) -> AIMPlan:
-        scale = calibrate(lambda s: self._at(schema, budget, s, (1, self.least_cells)).cost, budget)
-        return self._at(schema, budget, scale, self._resolution(schema, scale))
 
     def _at(self, schema: Schema, budget: Budget, scale: float, resolution: tuple[int, int]) -> AIMPlan:
         """The plan whose rho would be 1 / (2 scale^2) without domains to buy; `resolution`: rounds, cells a column."""
@@ -124,7 +116,7 @@ class AIM:
         )
 
     def most_rounds(self, schema: Schema) -> int:
-        """Rounds where the budget is not scarce."""
+        """Rounds a budget lasts for that leaves something to see in the least cells."""
         return max(1, min(self.max_rounds, round(self.rounds_per_column * len(schema.columns))))
 
     def _resolution(self, schema: Schema, scale: float) -> tuple[int, int]:
