@@ -21,16 +21,14 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.attacks.game import Mask, targets_of
-from audits.attacks.membership import MIN_REFERENCE, RATES
-from audits.attacks.membership_scores import NEIGHBOURS, attack_scores
+from audits.attacks.game import Mask
+from audits.attacks.membership import RATES
+from audits.attacks.membership_scores import scored_targets
 from audits.distance import features, others
-from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, excess_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
 from audits.intervals import tpr_at_fpr
-from audits.rows import canonical, one_row_per_unit
 from privacy.columns import Floats
 
 FOLDS = 5
@@ -58,17 +56,8 @@ class AttackCombination:
         Raises:
             InconclusiveError: fewer than 100 targets a side, 50 reference rows or 20 synthetic ones.
         """
-        targets = targets_of(evidence, self.max_targets, rng)
-        reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-        if len(reference) < MIN_REFERENCE:
-            raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
-        if len(evidence.synthetic) < NEIGHBOURS:
-            raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
-        rows = targets.rows
-        scores = attack_scores(
-            rows, reference, canonical(evidence.synthetic), evidence.schema, evidence.expected_error, rng
-        )
-        apart = others(features(rows, evidence.schema), 5).mean(axis=1)
+        targets, scores = scored_targets(evidence, self.max_targets, rng)
+        apart = others(features(targets.rows, evidence.schema), 5).mean(axis=1)
         combined = combine(np.stack([s.targets for s in scores.values()], axis=1), apart, targets.is_member, rng)
         return tuple(_findings(combined, targets.is_member, rng))
 

@@ -21,20 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from audits.attacks.game import Mask, Targets, targets_of
-from audits.attacks.membership_scores import NEIGHBOURS, attack_scores
+from audits.attacks.game import Mask, Targets
+from audits.attacks.membership_scores import scored_targets
 from audits.attacks.one_run import best_guesses, epsilon_bound, reach
 from audits.distance import Features, features, others
-from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, excess_finding, rate_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding, Interval
 from audits.intervals import USUAL, detectable_difference, tpr_at_fpr
-from audits.rows import canonical, one_row_per_unit
 from privacy.columns import Floats
-
-MIN_REFERENCE = 50
-"""Smallest reference sample that can set a threshold."""
 
 MIN_TAIL = 20
 MIN_GROUP = 250
@@ -67,18 +62,9 @@ class MembershipInference:
         Raises:
             InconclusiveError: fewer than 100 targets a side, 50 reference rows or 20 synthetic ones.
         """
-        targets = targets_of(evidence, self.max_targets, rng)
-        reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-        if len(reference) < MIN_REFERENCE:
-            raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
-        if len(evidence.synthetic) < NEIGHBOURS:
-            raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
-        rows = targets.rows
-        scores = attack_scores(
-            rows, reference, canonical(evidence.synthetic), evidence.schema, evidence.expected_error, rng
-        )
+        targets, scores = scored_targets(evidence, self.max_targets, rng)
         is_member = targets.is_member
-        tiers = {"outlier decile": (_outliers(features(rows, evidence.schema)), MIN_TAIL), **_groups(targets)}
+        tiers = {"outlier decile": (_outliers(features(targets.rows, evidence.schema)), MIN_TAIL), **_groups(targets)}
         findings: list[Finding] = []
         for attack, score in scores.items():
             findings += _overall(attack, score.targets[is_member], score.targets[~is_member], score.reference)

@@ -27,13 +27,19 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from audits.attacks.game import Targets, targets_of
 from audits.cells import cells, n_cells
 from audits.distance import features, nearest, others
+from audits.errors import InconclusiveError
+from audits.evidence import Evidence
 from audits.features import tree_matrix
-from audits.rows import sampled
+from audits.rows import canonical, one_row_per_unit, sampled
 from privacy.columns import Column, Floats, LevelColumn, NumberColumn
 from privacy.schema import Schema
 from privacy.table import Table
+
+MIN_REFERENCE = 50
+"""Smallest reference sample that can set a threshold."""
 
 NEIGHBOURS = 20
 """Most neighbours a density is estimated from."""
@@ -63,30 +69,30 @@ class Scores:
     reference: Floats
 
 
-def attack_scores(
-    targets: Table,
-    reference: Table,
-    released: Table,
-    schema: Schema,
-    measured: Mapping[tuple[str, ...], float],
-    rng: Generator,
-) -> dict[str, Scores]:
-    """Scores of every attack.
+def scored_targets(evidence: Evidence, max_targets: int, rng: Generator) -> tuple[Targets, dict[str, Scores]]:
+    """Targets, one row a protected unit, and the scores of every attack on them.
 
     Args:
-        targets: rows that are scored.
-        reference: the attacker's sample of the population, at least 2 rows.
-        released: synthetic rows, at least 20, in an order that says nothing.
-        schema: what all are coded by.
-        measured: marginals the generator measured, if it says so.
-        rng: for the models.
+        evidence: the tables; the marginals that the generator says it measured are attacked, if it says so.
+        max_targets: units attacked at most, of both sides together.
+        rng: chooses targets and rows, and is for the models.
+
+    Raises:
+        InconclusiveError: fewer than 100 targets a side, 50 reference rows or 20 synthetic ones.
     """
-    return {
-        **_by_distance(targets, reference, released, schema),
-        "plagiarism": _by_share(targets, reference, released, schema, rng),
-        "classifier": _by_classifier(targets, reference, released, rng),
-        "marginals": _by_marginals(targets, reference, released, schema, measured, rng),
-        "error profile": _by_errors(targets, reference, released, schema, rng),
+    targets = targets_of(evidence, max_targets, rng)
+    reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
+    if len(reference) < MIN_REFERENCE:
+        raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
+    if len(evidence.synthetic) < NEIGHBOURS:
+        raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
+    rows, released, schema = targets.rows, canonical(evidence.synthetic), evidence.schema
+    return targets, {
+        **_by_distance(rows, reference, released, schema),
+        "plagiarism": _by_share(rows, reference, released, schema, rng),
+        "classifier": _by_classifier(rows, reference, released, rng),
+        "marginals": _by_marginals(rows, reference, released, schema, evidence.expected_error, rng),
+        "error profile": _by_errors(rows, reference, released, schema, rng),
     }
 
 

@@ -21,17 +21,15 @@ from numpy.random import Generator
 from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.features import tree_matrix
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
 from audits.intervals import auc
-from audits.rows import canonical, one_row_per_unit, sampled
 from privacy.columns import Floats
 
 FOLDS = 5
-MIN_ROWS = 100
 MAX_TREES = 60
 LEAST_SPREAD = 1e-9
 """Of probabilities around one half: tables without a difference to learn from give none at all."""
@@ -55,13 +53,9 @@ class Detection:
         Raises:
             InconclusiveError: fewer than 100 rows of a table, one row a person.
         """
-        tables = [canonical(t.select(one_row_per_unit(t, rng))) for t in (evidence.control, evidence.train)]
-        tables.append(canonical(evidence.synthetic))
-        n = min(self.max_rows, *map(len, tables))
-        if n < MIN_ROWS:
-            raise InconclusiveError(f"fewer than {MIN_ROWS} control, training or synthetic rows")
-        control, train, synthetic = (tree_matrix(sampled(table, n, rng), leave_out="") for table in tables)
-        return tuple(_findings(_scores(synthetic, control, rng), _scores(train, control, rng), n))
+        tables = equal_samples(evidence, self.max_rows, rng)
+        control, train, synthetic = (tree_matrix(table, leave_out="") for table in tables)
+        return tuple(_findings(_scores(synthetic, control, rng), _scores(train, control, rng), len(control)))
 
 
 def _findings(ours: Floats, real: Floats, n: int) -> Iterator[Finding]:

@@ -20,15 +20,13 @@ from numpy.random import Generator
 from sklearn.metrics import pairwise_distances
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.features import linear_matrix
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
-from audits.rows import canonical, one_row_per_unit, sampled
 from privacy.columns import Floats
 
-MIN_ROWS = 100
 MEDIAN_OF = 1_000
 """Rows whose distances to one another set the kernel's width."""
 
@@ -55,12 +53,9 @@ class MeanDiscrepancy:
         Raises:
             InconclusiveError: fewer than 100 rows of a table, one row a person.
         """
-        tables = [canonical(t.select(one_row_per_unit(t, rng))) for t in (evidence.control, evidence.train)]
-        tables.append(canonical(evidence.synthetic))
-        n = min(self.max_rows, *map(len, tables))
-        if n < MIN_ROWS:
-            raise InconclusiveError(f"fewer than {MIN_ROWS} control, training or synthetic rows")
-        rows = [linear_matrix(sampled(table, n, rng), leave_out="").astype(np.float32) for table in tables]
+        tables = equal_samples(evidence, self.max_rows, rng)
+        n = len(tables[0])
+        rows = [linear_matrix(table, leave_out="").astype(np.float32) for table in tables]
         with threadpool_limits(limits=1):
             some = rows[0][np.sort(rng.choice(n, min(n, MEDIAN_OF), replace=False))]
             width = float(np.median(pairwise_distances(some))) or 1.0

@@ -27,17 +27,15 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from audits.distance import features, neighbours, others
-from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.fairness.gaps import jackknife_variance
 from audits.features import linear_matrix
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
-from audits.rows import canonical, one_row_per_unit, sampled
 from privacy.columns import Floats
 from privacy.table import Table
 
-MIN_ROWS = 100
 BLOCKS = 20
 SPARE = 8
 """Neighbours kept, so that with one block left out the nearest of the rest is known."""
@@ -67,12 +65,8 @@ class Support:
         Raises:
             InconclusiveError: fewer than 100 rows of a table, one row a person.
         """
-        tables = [canonical(t.select(one_row_per_unit(t, rng))) for t in (evidence.control, evidence.train)]
-        tables.append(canonical(evidence.synthetic))
-        n = min(self.max_rows, *map(len, tables))
-        if n < MIN_ROWS:
-            raise InconclusiveError(f"fewer than {MIN_ROWS} control, training or synthetic rows")
-        control, train, synthetic = (sampled(table, n, rng) for table in tables)
+        control, train, synthetic = equal_samples(evidence, self.max_rows, rng)
+        n = len(control)
         reach = others(features(control, evidence.schema), self.k)[:, -1]
         block = rng.permutation(np.arange(n) % BLOCKS)
         ours, theirs = (_reached(control, side, reach, block) for side in (synthetic, train))

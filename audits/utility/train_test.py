@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
@@ -84,15 +84,17 @@ class TrainTest:
             return
         one = Repeated.of([task.score(predictions, labels) for predictions in across])
         units = np.arange(len(labels))
-        yield self._finding(
-            f"{task.score_name}, trained on real, tested on synthetic",
-            model,
-            one.mean,
-            one.error(units, task.doubt(labels)),
-            baseline,
-            "lower",
-            len(labels),
-            (task.least, 1.0),
+        yield estimate_finding(
+            audit=self.name,
+            quantity=f"{task.score_name}, trained on real, tested on synthetic",
+            subject=model,
+            estimate=one.mean,
+            error=one.error(units, task.doubt(labels)),
+            baseline=baseline,
+            worse="lower",
+            n=len(labels),
+            limits=(task.least, 1.0),
+            looked_at=1,
         )
 
     def _calibration(
@@ -118,8 +120,18 @@ class TrainTest:
                 (f"{quantity}, trained on real", second, chance, 0.0),
                 (f"{quantity} worsened by synthesis", worse, 0.0, -most),
             ):
-                error = one.error(rows.units, 1 / len(labels) ** 2)
-                yield self._finding(words, model, one.mean, error, reference, "higher", len(labels), (least, most))
+                yield estimate_finding(
+                    audit=self.name,
+                    quantity=words,
+                    subject=model,
+                    estimate=one.mean,
+                    error=one.error(rows.units, 1 / len(labels) ** 2),
+                    baseline=reference,
+                    worse="higher",
+                    n=len(labels),
+                    limits=(least, most),
+                    looked_at=1,
+                )
 
     def _reliability(
         self, task: Classification, words: str, probabilities: Floats, rows: Learning
@@ -141,27 +153,3 @@ class TrainTest:
                 detectable=detectable_difference(predicted, n, n),
                 audience=Audience.INTERNAL,
             )
-
-    def _finding(
-        self,
-        quantity: str,
-        subject: str,
-        estimate: float,
-        error: float,
-        baseline: float,
-        worse: Literal["higher", "lower"],
-        n: int,
-        limits: tuple[float, float],
-    ) -> Finding:
-        return estimate_finding(
-            audit=self.name,
-            quantity=quantity,
-            subject=subject,
-            estimate=estimate,
-            error=error,
-            baseline=baseline,
-            worse=worse,
-            n=n,
-            limits=limits,
-            looked_at=1,
-        )
