@@ -26,6 +26,8 @@ from audits.rows import canonical, one_row_per_unit, sampled
 COMPONENTS = 30
 MIN_ROWS = 30
 PERPLEXITY = 30.0
+ITERATIONS = 500
+"""Half of the usual thousand: of 1,200 rows neighbours are kept as well (trustworthiness .981 and .980, by ten)."""
 
 
 def joint_map(evidence: Evidence, rng: Generator, *, per_table: int = 400) -> Sequence[Mapping[str, Any]]:
@@ -48,5 +50,6 @@ def joint_map(evidence: Evidence, rng: Generator, *, per_table: int = 400) -> Se
     matrix, seed = np.concatenate(rows), int(rng.integers(2**31))
     with threadpool_limits(limits=1):
         few = PCA(min(COMPONENTS, *matrix.shape), random_state=seed).fit_transform(matrix)
-        place = TSNE(perplexity=min(PERPLEXITY, (len(few) - 1) / 3), random_state=seed).fit_transform(few)
+        layout = TSNE(perplexity=min(PERPLEXITY, (len(few) - 1) / 3), max_iter=ITERATIONS, random_state=seed)
+        place = layout.fit_transform(few)
     return [{"x": float(x), "y": float(y), "table": str(name)} for (x, y), name in zip(place, names, strict=True)]

@@ -8,6 +8,7 @@ phone. Numbers stand in tables beside every chart.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import jinja2
@@ -37,6 +38,18 @@ def render_report(
         timings: seconds by step, for the internal page; None for none.
         points: a map of rows of all three tables, for the internal page.
     """
+    return _template().render(
+        card=rendering,
+        internal=_internal(rendering),
+        distributions=_distributions(rendering),
+        errors=_errors(rendering),
+        timings=timings or {},
+        places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
+    )
+
+
+@cache
+def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("audits.release", "templates"),
         autoescape=True,
@@ -47,14 +60,7 @@ def render_report(
     environment.filters["number"] = show
     environment.filters["event"] = event_words
     environment.filters["percent"] = percent
-    return environment.get_template("report.html.j2").render(
-        card=rendering,
-        internal=_internal(rendering),
-        distributions=_distributions(rendering),
-        errors=_errors(rendering),
-        timings=timings or {},
-        places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
-    )
+    return environment.get_template("report.html.j2")
 
 
 def show(value: Any, digits: int = 3) -> str:

@@ -21,6 +21,9 @@ from privacy.journal import verify as verify_chain
 
 CANARY = "CANARY-7f3a"
 HEADER = "region,age,income,approved"
+FEW = 120
+"""Rows of which too few are held back for a map to be drawn of them: what is killed and raced needs none."""
+
 TABLE, SCHEMA, LEDGER, OUT = "private-table.csv", "schema.json", "ledger.db", "bundle"
 POPULATION = "people-of-the-scene"
 

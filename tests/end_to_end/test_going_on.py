@@ -31,6 +31,8 @@ from synthesizers import registry
 from tests.end_to_end.forks import Forks
 from tests.end_to_end.scene import CANARY, HEADER, OPEN, POPULATION, as_json, kinds, plaintext, scene
 
+pytestmark = pytest.mark.usefixtures("brief_releases")
+
 POINTS = {
     # While, before and after an answer is written; before a state is; fitted; and half sealed.
     "dp-ctgan": ["before answer 2", "answer torn 20", "before state 2", "fitted committed", "before rename in seal"],

@@ -25,6 +25,7 @@ from privacy.errors import RequestError
 from tests.end_to_end.forks import Forks
 from tests.end_to_end.scene import (
     CANARY,
+    FEW,
     HEADER,
     LEDGER,
     OPEN,
@@ -83,7 +84,7 @@ def test_killed_at_every_step_of_one_request_and_then_done(tmp_path: Path, forks
 
     Under review throughout, so that no row of the synthetic table may be on the disk in the clear either.
     """
-    recipe, home = scene(tmp_path, REVIEWED)
+    recipe, home = scene(tmp_path, REVIEWED, rows=FEW)
     points = [*IN_ORDER, *SEALING]
     charges = opened = 0
     for point in points:
@@ -112,7 +113,7 @@ def test_killed_at_every_step_of_one_request_and_then_done(tmp_path: Path, forks
 
 def test_the_points_are_all_a_run_passes(tmp_path: Path, forks: Forks) -> None:
     """Nothing a release announces, writes or renames is missing from the list above."""
-    recipe, home = scene(tmp_path, REVIEWED)
+    recipe, home = scene(tmp_path, REVIEWED, rows=FEW)
     assert killed(forks, recipe, home, "") == 0
     passed = (tmp_path / "passed.txt").read_text().splitlines()
     assert [p for p in passed if p.startswith("step: ")] == [p for p in IN_ORDER if p.startswith("step: ")]
@@ -123,7 +124,7 @@ def test_the_points_are_all_a_run_passes(tmp_path: Path, forks: Forks) -> None:
 
 @pytest.mark.parametrize(("point", "charges"), [("charge committed", 1), ("opened committed", 2)])
 def test_only_an_unopened_charge_is_taken_up_again(tmp_path: Path, forks: Forks, point: str, charges: int) -> None:
-    recipe, home = scene(tmp_path, OPEN)
+    recipe, home = scene(tmp_path, OPEN, rows=FEW)
     assert killed(forks, recipe, home, point) == -signal.SIGKILL
     assert again(recipe, home) is Verdict.PASS
     assert (kinds(home)["charge"], kinds(home)["opened"]) == (charges, charges)
@@ -137,7 +138,7 @@ def test_killed_once_the_bundle_is_there(tmp_path: Path, forks: Forks) -> None:
     """
     points = ("before rmdir in seal", "verdict written")
     assert set(points) < set(SETTLED)
-    scenes = {point: scene(tmp_path / point.replace(" ", "-"), OPEN) for point in points}
+    scenes = {point: scene(tmp_path / point.replace(" ", "-"), OPEN, rows=FEW) for point in points}
     statuses = forks.run(*(job(recipe, home, point) for point, (recipe, home) in scenes.items()))
     assert statuses == [-signal.SIGKILL] * len(points)
     for recipe, home in scenes.values():

@@ -18,6 +18,8 @@ from privacy.accounting import epsilon_of
 from privacy.cost import Parallel, PrivacyCost
 from tests.end_to_end.scene import kinds, scene
 
+pytestmark = pytest.mark.usefixtures("brief_releases")
+
 RULES: dict[str, Any] = {**load_policy(PRICED).document, "max_epsilon": 16.0}
 
 

@@ -14,7 +14,7 @@ from api.recipe import Recipe, place
 from audits.release.verify import verify
 from privacy.noise import system_noise
 from tests.end_to_end.forks import Forks
-from tests.end_to_end.scene import CANARY, OPEN, POPULATION, kinds, plaintext, scene
+from tests.end_to_end.scene import CANARY, FEW, OPEN, POPULATION, kinds, plaintext, scene
 
 CAP = (1.8, 1e-6)
 """Two releases at epsilon 1 and delta 1e-6 fit (1.56 in all), a third (1.98) does not."""
@@ -40,7 +40,7 @@ def command(recipe: Recipe, home: Home) -> dict[str, object]:
 
 def half_spent(folder: Path) -> tuple[Recipe, Home]:
     """A population with room for one more release."""
-    recipe, home = scene(folder, OPEN, cap=CAP)
+    recipe, home = scene(folder, OPEN, rows=FEW, cap=CAP)
     charge_and_open(place(replace(recipe, request="the one before")), home, system_noise())
     return recipe, home
 
@@ -73,7 +73,7 @@ def test_the_same_command_twice_at_once_pays_once(tmp_path: Path, forks: Forks) 
 
     There is no ledger yet, so they also race to make the file, its tables and the population's cap.
     """
-    recipe, home = scene(tmp_path, OPEN, cap=(1.0, 1e-6))
+    recipe, home = scene(tmp_path, OPEN, rows=FEW, cap=(1.0, 1e-6))
     codes = forks.run(command(recipe, home), command(recipe, home))
     assert sorted(codes) == [RELEASED, REFUSED]
     found = kinds(home)

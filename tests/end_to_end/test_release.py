@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from api.commands import EXIT
+from api.further_rows import FurtherRows, sample
 from api.home import Home
 from api.pipeline import Release, release
 from api.recipe import Recipe, place
@@ -26,10 +27,12 @@ from privacy.accounting import epsilon_of
 from privacy.cost import PrivacyCost
 from privacy.schema_file import load_schema
 from privacy.table import read_table
+from tests.brief import brief
 from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED, kinds, plaintext
 from tests.tables import MIXED_DOCUMENT, population
 
 ROWS = 2_500
+COUNTED = ("copies", "membership inference", "attribute inference")
 SAID = [Said(reviewer="A. Steward", role="compliance", reason="known recipient", time="2026-01-01T00:00:00Z")]
 
 
@@ -56,7 +59,11 @@ def asked(folder: Path, rules: Any) -> tuple[Recipe, Home]:
 
 def made(folder: Path, rules: Any) -> tuple[Release, Recipe, Home]:
     recipe, home = asked(folder, rules)
-    return release(recipe, home, Steps(lambda _: None)), recipe, home
+    return release(recipe, home, quiet()), recipe, home
+
+
+def quiet() -> Steps:
+    return Steps(lambda _: None)
 
 
 def checked(out: Path, home: Home) -> VerifyReport:
@@ -137,6 +144,35 @@ def test_the_card_says_what_is_promised_and_the_internal_half_what_was_found(
     assert (recipe.out / "report.html").read_text().count("<html") == 1
 
 
+def test_further_rows_are_held_against_the_same_rows(released: tuple[Release, Recipe, Home]) -> None:
+    """The audits of both tables saw equally many targets: the coins fell the same way.
+
+    A table may leave an attack fewer rows than a recall needs; what both report has to agree.
+    """
+    _, recipe, home = released
+    out = recipe.out.with_name("again")
+    more = FurtherRows(
+        model=recipe.out,
+        rows=1_200,
+        table=None,
+        where=(),
+        balance=(),
+        given=None,
+        policy=recipe.policy,
+        out=out,
+        seed=5,
+    )
+    sample(more, home, quiet())
+    counts = []
+    for name in ("bundle", "again"):
+        card = json.loads((recipe.out.with_name(f"{name}.internal") / "findings.json").read_text())
+        counts.append({(f["quantity"], f["subject"]): f["n"] for f in card["findings"] if f["audit"] in COUNTED})
+    whole, further = ({k: n for k, n in c.items() if k[1] in ("", "calibrated", "any column")} for c in counts)
+    both = whole.keys() & further.keys()
+    assert len(both) >= 12
+    assert {k: whole[k] for k in both} == {k: further[k] for k in both}
+
+
 def test_the_table_itself_is_in_no_file_but_its_own(released: tuple[Release, Recipe, Home]) -> None:
     """No private row is anywhere in the clear: not in the bundle, the internal half, the ledger or its keys."""
     _, recipe, _ = released
@@ -147,7 +183,8 @@ def test_the_table_itself_is_in_no_file_but_its_own(released: tuple[Release, Rec
 
 
 def test_a_withheld_release_leaves_no_data(tmp_path: Path) -> None:
-    result, recipe, home = made(tmp_path, CLOSED)
+    with brief():
+        result, recipe, home = made(tmp_path, CLOSED)
     assert result.decision.verdict is Verdict.WITHHOLD
     assert EXIT[result.decision.verdict] == 3
     assert not result.bundle.released
@@ -162,7 +199,8 @@ def test_a_withheld_release_leaves_no_data(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("approve", [True, False])
 def test_a_release_under_review_waits_encrypted_and_leaves_or_is_gone(tmp_path: Path, approve: bool) -> None:
-    result, recipe, home = made(tmp_path, REVIEWED)
+    with brief():
+        result, recipe, home = made(tmp_path, REVIEWED)
     assert result.decision.verdict is Verdict.REVIEW
     assert EXIT[result.decision.verdict] == 4
     assert not (recipe.out / "data").exists()

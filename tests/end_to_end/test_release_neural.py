@@ -27,6 +27,8 @@ from tests.end_to_end.scene import CANARY, OPEN, scene
 from tests.end_to_end.test_further_rows import asked
 from tests.tables import MIXED_DOCUMENT, people, population
 
+pytestmark = pytest.mark.usefixtures("brief_releases")
+
 
 @pytest.fixture(params=["dp-ctgan", "pate-gan"])
 def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:

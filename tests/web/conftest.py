@@ -190,6 +190,11 @@ def _hashed() -> str:
     return hash_password(PASSWORD)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _brief(brief_releases: None) -> None:
+    """What is made here is looked at, not relied on."""
+
+
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     """One service a test."""
