@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from api import splitting
 from api.coins import Coins
@@ -19,14 +18,13 @@ from api.recipe import Recipe
 from api.splitting import assigned, split
 from api.steps import Steps
 from audits.assignment import Design, Parts
-from audits.attacks.copies import Copies
-from audits.fidelity.marginals import Marginals
 from audits.release.gate import Verdict
 from privacy import files
 from privacy.rows import Inline, Stream, held, row_bytes
 from privacy.schema import Schema
 from privacy.table import Table, read_table
 from tests.end_to_end.scene import OPEN as LETS_OUT
+from tests.end_to_end.scene import request
 from tests.streams import OPEN, PERSONS, SCHEMA, written
 from tests.tables import MIXED_DOCUMENT, fingerprint, population
 
@@ -102,13 +100,12 @@ def test_a_table_is_held_up_to_its_bytes(tmp_path: Path) -> None:
     assert fingerprint(kept) == fingerprint(table)
 
 
+@pytest.mark.usefixtures("brief_releases")
 def test_a_release_of_a_long_table_is_a_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """From file to bundle without holding the table, and further rows of it on the same evidence."""
     monkeypatch.setattr(splitting, "held", lambda path, schema: held(path, schema, 1_000))
     monkeypatch.setattr(splitting, "AUDITED_ROWS", 1_500)
     monkeypatch.setattr(files, "BATCH_ROWS", 500)
-    # The quickest audits, and what the policy reads.
-    monkeypatch.setattr("api.pipeline.suite", lambda **_: (Copies(), Marginals()))
     recipe = _recipe(tmp_path)
     seen: list[Stream] = []
     real = splitting.split
@@ -131,21 +128,8 @@ def _noted(halves: splitting.Split, seen: list[Any]) -> splitting.Split:
 
 
 def _recipe(folder: Path) -> Recipe:
-    (folder / "table.csv").write_bytes(population(3_000, 1).csv())
-    (folder / "schema.yaml").write_text(yaml.safe_dump(MIXED_DOCUMENT))
-    (folder / "policy.yaml").write_text(yaml.safe_dump(LETS_OUT))
-    return Recipe(
-        table=folder / "table.csv",
-        schema=folder / "schema.yaml",
-        synthesizer="mst",
-        epsilon=2.0,
-        delta=1e-6,
-        policy=str(folder / "policy.yaml"),
-        out=folder / "bundle",
-        rows=500,
-        seed=3,
-        request="",
-    )
+    recipe, _ = request(folder, population(3_000, 1).csv(), MIXED_DOCUMENT, LETS_OUT, epsilon=2.0, rows=500)
+    return recipe
 
 
 def test_a_short_table_is_held(tmp_path: Path) -> None:

@@ -53,12 +53,12 @@ def test_a_coarse_table_is_safe_from_ties(audit: Audit) -> None:
         assert found.strict.low <= 0, found
 
 
-@pytest.mark.parametrize(("audit", "share"), [*zip(WP29, (0.5, 0.1, 0.1), strict=True)], ids=str)
+@pytest.mark.parametrize(("audit", "share"), [(SinglingOut(), 0.5), (Linkability(), 0.1)], ids=str)
 def test_copies_among_fresh_rows_are_found(audit: Audit, share: float) -> None:
     """Some excess is proven at 99.99% at 20,000 rows; effects are five standard errors or more.
 
     A predicate is about one synthetic row, and its original is among the rows it is tried on in one of six cases:
-    singling out needs more copies than the others.
+    singling out needs more copies than the others. Inference is tried on as many below.
     """
     found = excesses(audit, evidence(contaminated(share, memoriser), n=20_000))
     assert max(f.strict.low for f in found) > 0

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ HEADER = "region,age,income,approved"
 FEW = 120
 """Rows of which too few are held back for a map to be drawn of them: what is killed and raced needs none."""
 
-TABLE, SCHEMA, LEDGER, OUT = "private-table.csv", "schema.json", "ledger.db", "bundle"
+TABLE, SCHEMA, POLICY, LEDGER, OUT = "private-table.csv", "schema.json", "policy.json", "ledger.db", "bundle"
 POPULATION = "people-of-the-scene"
 
 DOCUMENT: dict[str, Any] = {
@@ -69,28 +70,36 @@ def scene(
     folder: Path, rules: dict[str, Any], *, rows: int = 300, cap: tuple[float, float] = (100.0, 1e-4)
 ) -> tuple[Recipe, Home]:
     """Write table, schema and policy into a folder, and ask for a release of them."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_table(folder / TABLE, rows)
     document = deepcopy(DOCUMENT)
     document["privacy"]["cap"] = {"epsilon": cap[0], "delta": cap[1]}
+    asked = request(folder, marked(rows).encode(), document, rules)
+    return replace(asked[0], synthesizer="independent", seed=7), asked[1]
+
+
+def request(
+    folder: Path, table: bytes, document: Mapping[str, Any], rules: Mapping[str, Any], **changes: Any
+) -> tuple[Recipe, Home]:
+    """Write any table (as CSV), its schema and a policy into a folder, and ask for a release by MST at epsilon 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / TABLE).write_bytes(table)
     (folder / SCHEMA).write_text(json.dumps(document))
-    (folder / "policy.json").write_text(json.dumps(rules))
+    (folder / POLICY).write_text(json.dumps(rules))
     recipe = Recipe(
         table=folder / TABLE,
         schema=folder / SCHEMA,
-        synthesizer="independent",
+        synthesizer="mst",
         epsilon=1.0,
         delta=1e-6,
-        policy=str(folder / "policy.json"),
+        policy=str(folder / POLICY),
         out=folder / OUT,
         rows=None,
-        seed=7,
+        seed=3,
         request="",
     )
-    return recipe, Home(folder / LEDGER)
+    return replace(recipe, **changes), Home(folder / LEDGER)
 
 
-def write_table(path: Path, rows: int) -> None:
+def marked(rows: int) -> str:
     """Rows of plain numbers, with a marked text in every row and a marked region in every fiftieth."""
     rng = np.random.default_rng(11)
     lines = ["region,note,age,income,approved"]
@@ -98,7 +107,12 @@ def write_table(path: Path, rows: int) -> None:
         region = CANARY if i % 50 == 0 else "nse"[rng.integers(3)]
         age, income, approved = rng.integers(18, 91), rng.integers(0, 900_000) / 100, rng.integers(2)
         lines.append(f"{region},{CANARY} {i},{age},{income},{'true' if approved else 'false'}")
-    path.write_text("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
+
+
+def write_table(path: Path, rows: int) -> None:
+    """The marked table as a file."""
+    path.write_text(marked(rows))
 
 
 def as_json(recipe: Recipe) -> dict[str, Any]:

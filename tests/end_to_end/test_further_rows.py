@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from api.further_rows import FurtherRows, sample
 from api.home import Home
@@ -23,7 +22,7 @@ from audits.release.verify import verify
 from privacy.errors import ReleaseError, RequestError, TableError
 from privacy.schema_file import load_schema
 from privacy.table import read_table
-from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED
+from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED, request
 from tests.tables import MIXED_DOCUMENT, population
 
 POPULATION = MIXED_DOCUMENT["privacy"]["population"]
@@ -35,25 +34,7 @@ def quiet() -> Steps:
 
 
 def released(folder: Path, rules: Any = OPEN, **changes: Any) -> tuple[Recipe, Home]:
-    folder.mkdir(exist_ok=True, parents=True)
-    (folder / "table.csv").write_bytes(population(3_000, 1).csv())
-    (folder / "schema.yaml").write_text(yaml.safe_dump(MIXED_DOCUMENT))
-    for name, policy in (("policy", rules), ("open", OPEN), ("closed", CLOSED)):
-        (folder / f"{name}.yaml").write_text(yaml.safe_dump(policy))
-    recipe = Recipe(
-        table=folder / "table.csv",
-        schema=folder / "schema.yaml",
-        synthesizer="mst",
-        epsilon=2.0,
-        delta=1e-6,
-        policy=str(folder / "policy.yaml"),
-        out=folder / "bundle",
-        rows=None,
-        seed=3,
-        request="",
-        **changes,
-    )
-    home = Home(folder / "ledger.db")
+    recipe, home = request(folder, population(3_000, 1).csv(), MIXED_DOCUMENT, rules, epsilon=2.0, **changes)
     release(recipe, home, quiet())
     return recipe, home
 
@@ -71,7 +52,7 @@ def asked(recipe: Recipe, out: str, **changes: Any) -> FurtherRows:
         where=(),
         balance=(),
         given=None,
-        policy=str(recipe.out.with_name("open.yaml")),
+        policy=recipe.policy,
         out=recipe.out.with_name(out),
         seed=5,
     )
@@ -124,10 +105,12 @@ def test_a_release_takes_the_same_wishes(tmp_path: Path) -> None:
 def test_a_closed_gate_is_closed_to_more_rows(first: tuple[Recipe, Home], tmp_path: Path) -> None:
     """Another policy than the release's is refused, and so are more attempts than it allows, under any file name."""
     recipe, home = first
+    closed = tmp_path / "closed.json"
+    closed.write_text(json.dumps(CLOSED))
     with pytest.raises(RequestError, match="first judged by another policy"):
-        sample(asked(recipe, "shut", policy=str(recipe.out.with_name("closed.yaml"))), home, quiet())
+        sample(asked(recipe, "shut", policy=str(closed)), home, quiet())
     recipe, home = released(tmp_path, {**OPEN, "attempts": 1})
-    wish = asked(recipe, "second", policy=recipe.policy)
+    wish = asked(recipe, "second")
     with pytest.raises(RequestError, match="was put before the gate 1 times"):
         sample(wish, home, quiet())
     renamed = tmp_path / "renamed.csv"

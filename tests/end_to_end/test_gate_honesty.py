@@ -30,6 +30,9 @@ from audits.attacks.membership import MembershipInference
 from audits.attacks.singling_out import SinglingOut
 from audits.content import Content
 from audits.evidence import Evidence
+from audits.fairness.representation import Representation
+from audits.fidelity.marginals import Marginals
+from audits.fidelity.utility import Utility
 from audits.finding import Finding, Outcome
 from audits.protocol import Audit
 from audits.registry import STANDARD
@@ -74,6 +77,7 @@ MADE_UP, ADULT = "made up", "adult"
 SOURCES = [
     MADE_UP,
     pytest.param(ADULT, marks=[
+        pytest.mark.statistics,
         pytest.mark.shared_data,
         pytest.mark.skipif(not SHARED.is_dir(), reason="the developer tables are not beside the checkout"),
     ]),
@@ -248,7 +252,7 @@ def test_a_shuffler_is_held_for_its_values_alone_and_is_labelled() -> None:
     distance lies beyond that of a fresh draw by one-sided 95% bounds of both: for two fresh draws so with at most .25%.
     """
     of = made(MADE_UP)
-    outcomes = audited(of, shuffler(of.parts, default_rng(1)), STANDARD)
+    outcomes = audited(of, shuffler(of.parts, default_rng(1)), (*ATTACKS, Marginals(), Utility()))
     decision = of.decide(outcomes)
     assert {(c.audit, c.subject) for c in decision.objections} == {("singling out", "one column")}
     assert Verdict.PASS not in verdicts(decision, "utility", Effect.LABEL)["AUC lost by synthesis"]
@@ -263,10 +267,11 @@ def test_a_table_of_the_majority_is_labelled_and_one_made_of_training_rows_is_wi
     """Fresh rows of the largest groups expose nobody: labelled. The control of the audits repeats training rows."""
     of = made(MADE_UP)
     fresh = replace(of.parts, train=of.fresh)
-    decision = of.decide(audited(of, majority_only(fresh, default_rng(1)), STANDARD))
+    decision = of.decide(audited(of, majority_only(fresh, default_rng(1)), (*ATTACKS, Representation())))
     assert decision.verdict is not Verdict.WITHHOLD
     assert Verdict.WITHHOLD in verdicts(decision, "representation", Effect.LABEL)["representation ratio"]
-    assert of.decide(audited(of, majority_only(of.parts, default_rng(1)))).verdict is Verdict.WITHHOLD
+    copied = audited(of, majority_only(of.parts, default_rng(1)), (Copies(),))
+    assert {audit for audit, _ in objections(of.decide(copied + calm_but(MADE_UP, "copies")))} == {"copies"}
 
 
 # --- the claim, and silence

@@ -70,14 +70,19 @@ def test_teachers_that_share_their_rows_are_proven(monkeypatch: pytest.MonkeyPat
     assert found.mu_realised > 3 * found.mu_charged
 
 
-def test_gradients_that_are_not_clipped_are_proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A row whose gradient is sixteen times as long as was charged for."""
+@pytest.mark.parametrize(("runs", "proven"), [(4, False), pytest.param(60, True, marks=pytest.mark.statistics)])
+def test_gradients_that_are_not_clipped_are_seen(runs: int, proven: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A row whose gradient is sixteen times as long as was charged for.
+
+    What the mechanisms as declared realised shows it in every run: no chance is in it, so four runs do. Ranks of 60
+    runs a side prove it too, without a word about what was declared.
+    """
     on_grid = clipping.on_grid
     monkeypatch.setattr(clipping, "on_grid", lambda gradients: 16 * on_grid(gradients))
     budget = Budget(epsilon=1.0, delta=1e-2)
-    found = attacked(SHORT["dp-ctgan"], 60, worst_neighbours("dp-ctgan"), budget)
-    assert found.epsilon_lower_bound > budget.epsilon
+    found = attacked(SHORT["dp-ctgan"], runs, worst_neighbours("dp-ctgan"), budget)
     assert found.mu_realised > 2 * found.mu_charged
+    assert (found.epsilon_lower_bound > budget.epsilon) is proven
 
 
 class NoNoise(GaussianMechanism):

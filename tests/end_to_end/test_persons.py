@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
-from api.home import Home
 from api.pipeline import Release, release
-from api.recipe import Recipe
 from api.steps import Steps
 from audits.release.gate import Verdict
 from privacy.table import read_table
-from tests.end_to_end.scene import OPEN
+from tests.end_to_end.scene import OPEN, request
 from tests.tables import MIXED_DOCUMENT, MIXED_FIELDS, REGIONS, mixed_schema, people
 
 PERSONS, HOARDER_ROWS, NAMELESS_ROWS = 1_500, 400, 300
@@ -31,35 +29,22 @@ def persons(tmp_path_factory: pytest.TempPathFactory) -> tuple[Release, Path]:
     folder = tmp_path_factory.mktemp("persons")
     table = people(PERSONS, 5)
     cells = list(zip(*(table.written(name) for name in table.schema.names), strict=True))
-    with (folder / "visits.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["person", *table.schema.names])
-        writer.writerows([f"p{unit}", *row] for unit, row in zip(table.units, cells, strict=True))
-        hoarded = [
-            "abroad" if name == "region" else value for name, value in zip(table.schema.names, cells[0], strict=True)
-        ]
-        writer.writerows(["hoarder", *hoarded] for _ in range(HOARDER_ROWS))
-        writer.writerows(["", *hoarded] for _ in range(NAMELESS_ROWS))
+    file = StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["person", *table.schema.names])
+    writer.writerows([f"p{unit}", *row] for unit, row in zip(table.units, cells, strict=True))
+    hoarded = [
+        "abroad" if name == "region" else value for name, value in zip(table.schema.names, cells[0], strict=True)
+    ]
+    writer.writerows(["hoarder", *hoarded] for _ in range(HOARDER_ROWS))
+    writer.writerows(["", *hoarded] for _ in range(NAMELESS_ROWS))
     document = {
         **MIXED_DOCUMENT,
         "fields": [{"name": "person", "type": "string", "role": "identifier"}, *MIXED_FIELDS],
         "privacy": {**MIXED_DOCUMENT["privacy"], "unit": {"field": "person", "max_rows": 5}},
     }
-    (folder / "schema.yaml").write_text(yaml.safe_dump(document))
-    (folder / "policy.yaml").write_text(yaml.safe_dump(OPEN))
-    recipe = Recipe(
-        table=folder / "visits.csv",
-        schema=folder / "schema.yaml",
-        synthesizer="mst",
-        epsilon=8.0,
-        delta=1e-6,
-        policy=str(folder / "policy.yaml"),
-        out=folder / "bundle",
-        rows=None,
-        seed=3,
-        request="",
-    )
-    return release(recipe, Home(folder / "ledger.db"), Steps(lambda _: None)), folder
+    recipe, home = request(folder, file.getvalue().encode(), document, OPEN, epsilon=8.0)
+    return release(recipe, home, Steps(lambda _: None)), folder
 
 
 def test_every_audit_answers(persons: tuple[Release, Path]) -> None:

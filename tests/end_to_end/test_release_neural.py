@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from api.further_rows import sample
 from api.home import Home
@@ -23,7 +22,7 @@ from privacy.cost import PrivacyCost
 from privacy.schema_file import load_schema
 from privacy.table import read_table
 from synthesizers import registry
-from tests.end_to_end.scene import CANARY, OPEN, scene
+from tests.end_to_end.scene import CANARY, OPEN, request, scene
 from tests.end_to_end.test_further_rows import asked
 from tests.tables import MIXED_DOCUMENT, people, population
 
@@ -37,16 +36,9 @@ def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
     return chosen
 
 
-def written(folder: Path, document: Any, rows: bytes, name: str, **changes: Any) -> tuple[Recipe, Home, list[str]]:
-    (folder / "table.csv").write_bytes(rows)
-    (folder / "schema.yaml").write_text(yaml.safe_dump(document))
-    (folder / "open.yaml").write_text(yaml.safe_dump(OPEN))
-    recipe = Recipe(
-        table=folder / "table.csv", schema=folder / "schema.yaml", synthesizer=name, epsilon=2.0, delta=1e-6,
-        policy=str(folder / "open.yaml"), out=folder / "bundle", rows=None, seed=3, request="", **changes,
-    )  # fmt: skip
+def written(folder: Path, document: Any, rows: bytes, name: str) -> tuple[Recipe, Home, list[str]]:
+    recipe, home = request(folder, rows, document, OPEN, synthesizer=name, epsilon=2.0)
     said: list[str] = []
-    home = Home(folder / "ledger.db")
     release(recipe, home, Steps(said.append))
     return recipe, home, said
 

@@ -288,7 +288,7 @@ def test_a_student_that_sees_real_rows_is_found(monkeypatch: pytest.MonkeyPatch)
 def test_a_narrowed_model_is_the_model_given_the_condition(name: str) -> None:
     """Shares of another column among 20,000 rows: narrowed, and thinned from plain draws. Beyond 5 standard errors."""
     table = population(2_000, 1)
-    plan = SHORT[name].plan(table.schema, Budget(epsilon=10.0, delta=1e-6))
+    plan = SHORT[name].plan(table.schema, BUDGET)
     model = plan.fit(table, PrivacyFilter(plan.cost, seeded_noise(1)), np.random.default_rng(1), quiet)
     condition = LevelsAllowed(column="sex", levels=frozenset({"female"}), missing=False)
     narrower = model.narrowed((condition,))
