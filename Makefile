@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-statistics test-service test-browser test-integrations check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -22,9 +22,9 @@ test-service: $(READY)
 	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov $(SERVICE_TESTS) \
 		-m "not browser"
 
-# The larger samples of statistical tests: error rates are smaller, and what the small ones find is found on real tables.
-test-statistics: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -n 2 --dist worksteal -m statistics
+# Larger samples and longer sweeps: smaller error rates, real tables, every combination.
+test-thorough: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -n 2 --dist worksteal -m thorough
 
 # Headless Chromium (Debian: chromium) walks through a service that runs by itself; generated requests try its interface.
 # Screenshots go where TABLEGATE_SCREENSHOTS says.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -199,6 +200,21 @@ def test_proportional_rows_are_not_identical() -> None:
     )
 
 
+def test_levels_are_equally_far_apart_whatever_their_numbers() -> None:
+    """Levels written as binary digits before distances are taken: the first is then nearer to the second than to the
+    eighth by the root of three, and which rows are neighbours hangs on the order of a list."""
+    levels = {"name": "s", "type": "string", "categories": list("abcdefgh"), "source": "public", "cite": "made up"}
+    schema = small_schema(levels, numbers("x", low=0, high=10))
+    rows = make_table(schema, {"s": np.arange(8, dtype=np.int32), "x": np.zeros(8)})
+    digits = (np.arange(8)[:, None] >> np.arange(3)) & 1
+    misleading = np.linalg.norm(digits[0] - digits[[1, 7]], axis=1)
+    assert misleading[1] > 1.7 * misleading[0]
+    known = features(rows, schema)
+    apart = nearest(known, known, 8)
+    assert (apart[:, 0] == 0).all()
+    assert (apart[:, 1:] == 1).all()
+
+
 def test_training_rows_left_out_of_a_sample_are_still_sought() -> None:
     """A large training table is not cut to the smallest one: copies of any 60 of its rows, exact matches of which are
     looked for among all, are in the match counts."""
@@ -206,6 +222,25 @@ def test_training_rows_left_out_of_a_sample_are_still_sought() -> None:
     copied = {n: np.concatenate([v[-60:], given.synthetic.columns[n][60:]]) for n, v in given.train.columns.items()}
     planted = replace(given, synthetic=make_table(given.schema, copied))
     assert copying(Copies(max_near_rows=500).run(planted, default_rng(0))) < 0.025
+
+
+# --- scores that are remembered --------------------------------------------------------------------------------------
+
+
+def test_a_table_that_was_changed_is_looked_at_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores kept on disk by the name of a table answer for the one before. Here the very object that was found calm
+    is filled with training rows, and is found out; and nothing is left on the disk to be remembered by."""
+    monkeypatch.chdir(tmp_path)
+    for variable in ("HOME", "TMPDIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    given = evidence(fresh_draw, n=2_000)
+    calm = [found(audit, given) for audit in (Copies(), MembershipInference())]
+    for name, values in given.synthetic.columns.items():
+        values[:] = given.train.columns[name]
+    copied, attacked = (found(audit, given) for audit in (Copies(), MembershipInference()))
+    assert copying(copied) < 1e-6 < copying(calm[0])
+    assert only(attacked, "AUC").strict.low > 0.9 > only(calm[1], "AUC").estimate
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- sizes, baselines, controls ---------------------------------------------------------------------------------------

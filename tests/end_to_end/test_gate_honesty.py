@@ -77,7 +77,7 @@ MADE_UP, ADULT = "made up", "adult"
 SOURCES = [
     MADE_UP,
     pytest.param(ADULT, marks=[
-        pytest.mark.statistics,
+        pytest.mark.thorough,
         pytest.mark.shared_data,
         pytest.mark.skipif(not SHARED.is_dir(), reason="the developer tables are not beside the checkout"),
     ]),

@@ -70,7 +70,7 @@ def test_teachers_that_share_their_rows_are_proven(monkeypatch: pytest.MonkeyPat
     assert found.mu_realised > 3 * found.mu_charged
 
 
-@pytest.mark.parametrize(("runs", "proven"), [(4, False), pytest.param(60, True, marks=pytest.mark.statistics)])
+@pytest.mark.parametrize(("runs", "proven"), [(4, False), pytest.param(60, True, marks=pytest.mark.thorough)])
 def test_gradients_that_are_not_clipped_are_seen(runs: int, proven: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A row whose gradient is sixteen times as long as was charged for.
 
