@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtri
-from scipy.stats import beta, hypergeom, rankdata
+from scipy.stats import beta, rankdata
 
 from audits.finding import Interval
 
@@ -157,19 +157,6 @@ def tpr_at_fpr(members: Floats, outsiders: Floats, calibration: Floats, fpr: flo
     ordered = np.sort(calibration)
     threshold = ordered[len(ordered) - 1 - math.floor(fpr * len(ordered))]
     return int((members > threshold).sum()), int((outsiders > threshold).sum())
-
-
-def fisher(hits: int, n: int, other_hits: int, other_n: int) -> float:
-    """One-sided p-value of Fisher's exact test that the first rate is not higher than the second.
-
-    Raises:
-        ValueError: a sample without trials, or hits out of range.
-
-    Source: Fisher 1935; the hypergeometric law of the first sample's hits given all hits.
-    """
-    _counted(hits, n)
-    _counted(other_hits, other_n)
-    return min(1.0, float(hypergeom.sf(hits - 1, n + other_n, hits + other_hits, n)))
 
 
 def detectable_difference(rate: float, n: int, other_n: int) -> float:

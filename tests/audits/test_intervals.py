@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, fisher_exact, mannwhitneyu, norm
+from scipy.stats import binom, mannwhitneyu, norm
 
 from audits.estimates import auc_finding, excess_finding, rate_finding
 from audits.finding import Audience, Interval
@@ -18,7 +18,6 @@ from audits.intervals import (
     clopper_pearson,
     detectable_auc,
     detectable_difference,
-    fisher,
     proportion_difference,
     tpr_at_fpr,
 )
@@ -99,8 +98,6 @@ def test_difference_is_total_ordered_and_antisymmetric(a: tuple[int, int], b: tu
 def test_impossible_counts_are_refused(call, hits: int, n: int) -> None:
     with pytest.raises(ValueError, match="hits lie between"):
         call(hits, n, 0.95)
-    with pytest.raises(ValueError, match="hits lie between"):
-        fisher(hits, n, 1, 2)
 
 
 def test_auc_counts_ties_half_and_matches_the_rank_test() -> None:
@@ -164,12 +161,6 @@ def test_rate_at_a_threshold_of_the_calibration_sample() -> None:
 def test_ties_never_raise_the_false_positive_rate(scores: list[int], fpr: float) -> None:
     calibration = np.array(scores, float)
     assert tpr_at_fpr(calibration, calibration, calibration, fpr)[0] <= fpr * len(calibration)
-
-
-@given(st.integers(0, 20), st.integers(0, 15))
-def test_fisher_agrees_with_scipy(hits: int, other_hits: int) -> None:
-    table = [[hits, 20 - hits], [other_hits, 15 - other_hits]]
-    assert fisher(hits, 20, other_hits, 15) == pytest.approx(fisher_exact(table, alternative="greater").pvalue)
 
 
 @pytest.mark.parametrize(
