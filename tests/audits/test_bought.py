@@ -156,10 +156,11 @@ def test_the_contrast_rests_on_a_fresh_draw_and_finds_copies() -> None:
     def beyond(found: Sequence[Finding]) -> list[str]:
         return [f.quantity for f in found if f.strict.low > limits.get(f.quantity, 0.02)]
 
-    assert beyond(contrast_findings(sides(fresh_draw))) == []
+    calm = contrast_findings(sides(fresh_draw))
+    assert beyond(calm) == []
     assert beyond(contrast_findings(sides(contaminated(0.2, near_memoriser))))
     assert len(beyond(contrast_findings(sides(memoriser)))) == 6
-    assert all(f.audience is Audience.PUBLIC for f in contrast_findings(sides(fresh_draw)))
+    assert all(f.audience is Audience.PUBLIC for f in calm)
 
 
 def test_the_card_tells_a_shuffled_table_from_a_fresh_one() -> None:

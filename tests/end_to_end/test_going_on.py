@@ -29,7 +29,7 @@ from privacy.noise import system_noise
 from privacy.transcript import CheckpointError
 from synthesizers import registry
 from tests.end_to_end.forks import Forks
-from tests.end_to_end.scene import CANARY, HEADER, OPEN, POPULATION, as_json, kinds, plaintext, scene
+from tests.end_to_end.scene import CANARY, FEW, HEADER, OPEN, POPULATION, as_json, kinds, plaintext, scene
 
 pytestmark = pytest.mark.usefixtures("brief_releases")
 
@@ -75,7 +75,7 @@ def answers(home: Home) -> Path:
 @pytest.mark.usefixtures("shortened")
 @pytest.mark.parametrize("name", list(POINTS))
 def test_killed_over_and_over_it_is_one_release(tmp_path: Path, forks: Forks, name: str) -> None:
-    recipe, home = scene(tmp_path, OPEN)
+    recipe, home = scene(tmp_path, OPEN, rows=FEW)
     recipe = replace(recipe, synthesizer=name)
     opened = fitted = 0
     for point in POINTS[name]:
