@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -74,10 +75,12 @@ ENTROPY_ALLOWED = {
 }
 
 
+@cache
 def tree(module: Path) -> ast.Module:
     return ast.parse((ROOT / module).read_text(encoding="utf-8"))
 
 
+@cache
 def imported(module: Path) -> set[str]:
     """Top names of everything a module imports, inside functions too."""
     found = set()
