@@ -22,6 +22,7 @@ from audits.finding import Audience, Finding, Interval
 from audits.intervals import STRICT, USUAL, detectable_difference, proportion_difference
 from audits.rows import joined, one_row_per_unit
 from privacy.columns import LevelColumn
+from privacy.schema import Schema
 from privacy.table import Table
 
 
@@ -43,12 +44,7 @@ class BaseRates:
         Raises:
             InconclusiveError: no target or no sensitive column with levels is declared, or there is no labelled row.
         """
-        target = evidence.schema.target
-        if target is None or not target.declared:
-            raise InconclusiveError("no target with levels is declared")
-        columns = [column for column in evidence.schema.sensitive if column.name != target.name]
-        if not columns:
-            raise InconclusiveError("no column with levels is declared sensitive")
+        target, columns = target_and_groups(evidence.schema)
         sides = [t.select(one_row_per_unit(t, rng)) for t in (evidence.train, evidence.control)]
         real, synthetic = (_labelled(table, target) for table in (joined(*sides), evidence.synthetic))
         if not (len(real) and len(synthetic)):
@@ -70,6 +66,21 @@ class BaseRates:
                 counts = int((ours & inside).sum()), n, int((theirs & real_inside).sum()), n_real
                 quantity = "base rate shift, too few rows" if small else "base rate shift"
                 yield _shift(quantity, group_name(column, int(code)), *((0, 0, 0, n_real) if small else counts))
+
+
+def target_and_groups(schema: Schema) -> tuple[LevelColumn, list[LevelColumn]]:
+    """The target, and the sensitive columns whose groups it is compared between.
+
+    Raises:
+        InconclusiveError: no target or no sensitive column with levels is declared.
+    """
+    target = schema.target
+    if target is None or not target.declared:
+        raise InconclusiveError("no target with levels is declared")
+    columns = [column for column in schema.sensitive if column.name != target.name]
+    if not columns:
+        raise InconclusiveError("no column with levels is declared sensitive")
+    return target, columns
 
 
 def _labelled(table: Table, target: LevelColumn) -> Table:

@@ -36,6 +36,7 @@ from numpy.random import Generator
 from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding, exact_finding
 from audits.evidence import Evidence
+from audits.fairness.base_rates import target_and_groups
 from audits.fairness.gaps import (
     ODDS,
     OPPORTUNITY,
@@ -86,12 +87,7 @@ class Outcomes:
             InconclusiveError: no target or no sensitive column with levels is declared, there are fewer learning units
                 than folds or one class in control, or no column has two groups large enough.
         """
-        target = evidence.schema.target
-        if target is None or not target.declared:
-            raise InconclusiveError("no target with levels is declared")
-        columns = [column for column in evidence.schema.sensitive if column.name != target.name]
-        if not columns:
-            raise InconclusiveError("no column with levels is declared sensitive")
+        target, columns = target_and_groups(evidence.schema)
         synthetic, train, control = labelled_rows(evidence, target, self.max_rows, rng)
         first, second, *streams = rng.spawn(2 + len(columns))
         decisions = Decisions(
