@@ -41,6 +41,7 @@ STATUS: Final[dict[str, int]] = {
     "terms": 403,
     "too-many-requests": 429,
     "defect": 500,
+    "provider": 502,
     "storage": 507,
 }
 """HTTP status by error code. An error that is not here is a defect or damage: 500."""
@@ -58,6 +59,7 @@ MEANINGS: Final[dict[int, str]] = {
     422: "The request is understood and refused.",
     429: "Too many requests; `Retry-After` says when to come again.",
     500: "A defect, or a record that cannot be trusted. Nothing of it is shown.",
+    502: "The identity provider did not answer as it should.",
     507: "The disk is full.",
 }
 
