@@ -20,7 +20,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.web.problems import MediaTypeError, TooLargeError, WebError, defect, problem_of
+from api.store.database import is_full
+from api.web.problems import MediaTypeError, TooLargeError, WebError, defect, problem_of, storage
 from privacy.errors import ReleaseError
 
 LOG = logging.getLogger("tablegate.web")
@@ -91,7 +92,7 @@ class Guard:
         except Exception as error:
             failure = type(error).__name__
             if status == 0:
-                await self._refused(scope, defect())(scope, receive, answer)
+                await self._refused(scope, storage() if is_full(error) else defect())(scope, receive, answer)
             else:  # half of the answer is gone; the client must see that the rest is missing
                 raise ConnectionError("the answer broke off") from None
         finally:

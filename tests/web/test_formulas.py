@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from copy import deepcopy
 from pathlib import Path
@@ -64,15 +62,3 @@ def test_one_that_would_be_bought_is_refused_without_the_check_and_withheld_with
     found = service.program("compliance").get(f"/v1/releases/{asked.json()['id']}").json()
     assert (found["state"], found["verdict"]) == ("withheld", "WITHHOLD")
     service.desk.engine.dispose()
-
-
-def test_what_is_released_has_none(service: Service) -> None:
-    """Read as a spreadsheet reads it: every cell of the released table, header included."""
-    release = service.published(service.ready())
-    researcher = service.program("researcher")
-    digest = researcher.get(f"/v1/releases/{release}/terms").json()["digest"]
-    researcher.post(f"/v1/releases/{release}/terms/acceptance", json={"digest": digest})
-    table = researcher.get(f"/v1/releases/{release}/files/data/synthetic.csv").text
-    cells = [cell for row in csv.reader(io.StringIO(table)) for cell in row]
-    assert len(cells) > 100
-    assert [cell for cell in cells if cell[:1] in "=+-@\t\r" and cell[:1] and not cell[1:2].isdigit()] == []
