@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         oidc_client_id, oidc_client_secret: what the service is known by there.
         oidc_client_secret_file: file that holds the secret instead.
         oidc_claim: which of the provider's claims is somebody's name here; `email` must be verified there.
+        traces: collector that OpenTelemetry traces are sent to, `http://host:4318/v1/traces`; empty for none.
         policies: folder of further policy files, known by their stem; None for the shipped ones alone.
         max_upload_bytes: largest table taken in.
         session_idle_minutes, session_hours: how long a browser stays signed in.
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     oidc_client_secret: str = Field(default="", repr=False)
     oidc_client_secret_file: Path | None = None
     oidc_claim: str = "email"
+    traces: str = ""
     policies: Path | None = None
     max_upload_bytes: int = Field(default=8 << 30, gt=0)
     session_idle_minutes: int = Field(default=30, gt=0)

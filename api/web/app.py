@@ -78,6 +78,7 @@ def create_app(desk: Desk, limiter: Limiter | None = None) -> FastAPI:
         https=desk.settings.https,
         registry=registry,
         refused=lambda scope, error: _answer(Request(scope), error),
+        traces=desk.traces,
     )
     _declare_problem(app)
     return app
