@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final, TextIO
+from typing import Final
 
 from api.store.identity import now
 
@@ -37,14 +37,14 @@ FIELDS: Final = frozenset(
 )
 
 
-def log(event: Event, *, to: TextIO | None = None, **fields: str | int | float) -> None:
+def log(event: Event, **fields: str | int | float) -> None:
     """Write one line to standard error.
 
     Raises:
         ValueError: a field is not one of `FIELDS`, or its value is neither a number nor a word.
     """
     line = json.dumps({"at": now(), "event": str(event), **checked(fields)})
-    (to or sys.stderr).write(line + "\n")
+    sys.stderr.write(line + "\n")
 
 
 def checked(fields: Mapping[str, str | int | float]) -> Mapping[str, str | int | float]:
