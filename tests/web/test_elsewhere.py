@@ -307,7 +307,6 @@ def test_only_a_fitting_answer_is_believed(deceived: Service, liar: Liar) -> Non
     assert returned(deceived.browser(), liar) == 303
     for lie, tell in LIES.items():
         liar.claims, liar.metadata, liar.token = {}, {}, Liar.signed
-        deceived.app.state.house.limiter._window.storage.reset()
         browser = deceived.browser()
         if lie == "metadata of another":
             tell(liar)

@@ -23,7 +23,7 @@ router = APIRouter(include_in_schema=False)
 def send(request: Request, house: HouseDep, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
     """Send the browser to the provider, with an errand only it can come back from."""
     provider = _provider(house)
-    house.limiter.count("sign-in", address(request))
+    house.limiter.count("anonymous", address(request))
     with writing(house.desk.engine) as session:
         token, errand = begin_errand(session, own_address(next))
     try:
@@ -53,7 +53,7 @@ def answered(
 ) -> Response:
     """The browser comes back: sign in whoever the provider says it is, if an administrator entered them."""
     provider = _provider(house)
-    house.limiter.count("sign-in", address(request))
+    house.limiter.count("anonymous", address(request))
     with writing(house.desk.engine) as session:
         errand = end_errand(session, request.cookies.get(_cookie(house), ""), state)
     if errand is None or not code:
