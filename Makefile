@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -25,6 +25,11 @@ test-service: $(READY)
 # Larger samples and longer sweeps: smaller error rates, real tables, every combination.
 test-thorough: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -n 2 --dist worksteal -m thorough
+
+# Every point of every kill, where test-service tries a sample: about a hundred and fifty releases a database.
+faults: $(READY)
+	OMP_NUM_THREADS=1 TABLEGATE_SWEEP=0 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov -s -m "" \
+		tests/service/test_faults.py
 
 # Headless Chromium (Debian: chromium) walks through a service that runs by itself; generated requests try its interface.
 # Screenshots go where TABLEGATE_SCREENSHOTS says.
@@ -86,8 +91,21 @@ oracles:
 	.venv-oracles/bin/python -m pip install --quiet --constraint constraints.txt mbi==2.0.0
 	.venv-oracles/bin/python tests/oracles/fit_by_mbi.py
 
+# A CycloneDX bill of materials of the environment as installed; and its pins, held against published advisories.
+SUPPLY := .venv-supply
+sbom: $(READY) $(SUPPLY)/.ready
+	$(SUPPLY)/bin/cyclonedx-py environment $(VENV) --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+audit-dependencies: $(SUPPLY)/.ready
+	$(SUPPLY)/bin/pip-audit --strict --disable-pip --no-deps --requirement constraints.txt
+
+$(SUPPLY)/.ready: constraints.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/python -m pip install --quiet --constraint constraints.txt cyclonedx-bom pip-audit
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

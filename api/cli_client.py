@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.access.roles import Scope
 from api.display import OUT, answer, grid, say
 from api.guarded import guarded
 from api.remote import keep, remote
@@ -251,17 +252,20 @@ def download(
 @keys_app.command("list")
 def keys_list(as_json: AsJson = False) -> None:
     """Your keys."""
-    _asked(lambda service: _listed("Keys", service.keys(), "id label expires_at revoked_at"), as_json)
+    _asked(lambda service: _listed("Keys", service.keys(), "id label scopes expires_at revoked_at"), as_json)
 
 
 @keys_app.command("make")
 def keys_make(
     label: Annotated[str, typer.Option(help="What it is for.")],
     days: Annotated[int, typer.Option(help="How long it is valid.")] = 90,
+    scope: Annotated[
+        list[Scope] | None, typer.Option(help="What it is limited to; may be repeated. All that you may by default.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """A new key; its text is shown this once."""
-    _asked(lambda service: _one(service.make_key(label, days)), as_json)
+    _asked(lambda service: _one(service.make_key(label, days, scope or ())), as_json)
 
 
 @keys_app.command("end")
@@ -350,7 +354,13 @@ def _one(found: BaseModel) -> tuple[dict[str, Any], Callable[[], None]]:
 def _listed(title: str, found: Iterable[BaseModel], names: str) -> tuple[dict[str, Any], Callable[[], None]]:
     items = [one.model_dump() for one in found]
     columns = names.split()
-    return {"items": items}, lambda: grid(title, columns, [[item.get(name, "") for name in columns] for item in items])
+    return {"items": items}, lambda: grid(
+        title, columns, [[_cell(item.get(name, "")) for name in columns] for item in items]
+    )
+
+
+def _cell(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, list) else value
 
 
 def _fields(facts: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ how to fix it. A large file goes up and comes down in pieces; a download that br
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from urllib.parse import quote
 import httpx2
 from pydantic import TypeAdapter
 
+from api.access.roles import Scope
 from api.calls import ServiceError, check, events
 from api.web.wire import (
     Card,
@@ -105,9 +106,10 @@ class Client:
         """Your keys."""
         return self._get(TypeAdapter(list[KeyOut]), "/me/keys")
 
-    def make_key(self, label: str, days: int = 90) -> KeyMade:
-        """A new key of yours; its text is given this once."""
-        return self._send(TypeAdapter(KeyMade), "POST", "/me/keys", {"label": label, "days": days})
+    def make_key(self, label: str, days: int = 90, scopes: Sequence[Scope] = ()) -> KeyMade:
+        """A new key of yours, limited to scopes where some are named; its text is given this once."""
+        asked = {"label": label, "days": days, "scopes": list(scopes)}
+        return self._send(TypeAdapter(KeyMade), "POST", "/me/keys", asked)
 
     def end_key(self, key: str) -> None:
         """End a key of yours."""

@@ -49,6 +49,7 @@ def run_worker(settings: Settings, slot: str, queues: Sequence[str]) -> None:
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     work(settings, slot, queues, ended)
+    os._exit(0)  # a job that outlasted the time for it ends with this process, and is left to the next
 
 
 def up(settings: Settings, queues: Sequence[str], beside: Sequence[Callable[[threading.Event], None]]) -> None:
@@ -60,7 +61,8 @@ def up(settings: Settings, queues: Sequence[str], beside: Sequence[Callable[[thr
         beside: what else runs in threads; each ends when its event is set.
     """
     ended = threading.Event()
-    threads = [threading.Thread(target=one, args=(ended,)) for one in (_keeper(settings, queues), *beside)]
+    threads = [threading.Thread(target=keep_worker, args=(settings, queues, ended))]
+    threads += [threading.Thread(target=one, args=(ended,)) for one in beside]
     for thread in threads:
         thread.start()
     try:
@@ -71,12 +73,8 @@ def up(settings: Settings, queues: Sequence[str], beside: Sequence[Callable[[thr
             thread.join()
 
 
-def _keeper(settings: Settings, queues: Sequence[str]) -> Callable[[threading.Event], None]:
-    return lambda ended: _keep_worker(settings, queues, ended)
-
-
-def _keep_worker(settings: Settings, queues: Sequence[str], ended: threading.Event) -> None:
-    """Run a worker, and another when it dies."""
+def keep_worker(settings: Settings, queues: Sequence[str], ended: threading.Event) -> None:
+    """Run a worker, and another when it dies, until the event is set."""
     command = [sys.executable, "-m", "api.cli", "worker", "--slot", "local", "--queues", ",".join(queues)]
     while not ended.is_set():
         worker = subprocess.Popen(command, env={**os.environ, **settings.environment()}, stdin=subprocess.DEVNULL)  # noqa: S603 (our own)

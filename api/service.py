@@ -6,6 +6,7 @@ from api.desk.desk import Desk
 from api.settings import Settings
 from api.store.database import connect
 from api.store.migrate import migrate
+from api.tracing import open_traces
 from api.vault.vault import open_vault, prepare_keys
 from api.work.engine import Client
 from api.work.engine import prepare as prepare_engine
@@ -35,11 +36,13 @@ def open_desk(settings: Settings, *, private: bool = False) -> Desk:
         engine=connect(settings.database),
         vault=open_vault(settings, private=private),
         jobs=Client(settings.database),
+        traces=open_traces(settings.traces),
     )
 
 
 def close_desk(desk: Desk) -> None:
-    """Let go of the database."""
+    """Let go of the database, and send what was traced."""
+    desk.traces.close()
     if isinstance(desk.jobs, Client):
         desk.jobs.close()
     desk.engine.dispose()

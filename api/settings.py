@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
+from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+def is_guarded(url: str) -> bool:
+    """Whether what is sent to an address is encrypted on its way, or does not leave this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
 class Settings(BaseSettings):
@@ -24,6 +33,12 @@ class Settings(BaseSettings):
         mail: `smtp://user:password@host:port/from@address` that notices are mailed through; empty for none.
         host, port: where the API and the pages are served.
         https: whether browsers come over HTTPS, through a proxy in front; cookies are then sent over it alone.
+        public_url: address people reach the service by, such as `https://tablegate.example.org`; needed for `oidc_...`.
+        oidc_issuer: address of the OpenID provider that people sign in with; empty for none.
+        oidc_client_id, oidc_client_secret: what the service is known by there.
+        oidc_client_secret_file: file that holds the secret instead.
+        oidc_claim: which of the provider's claims is somebody's name here; `email` must be verified there.
+        traces: collector that OpenTelemetry traces are sent to, `http://host:4318/v1/traces`; empty for none.
         policies: folder of further policy files, known by their stem; None for the shipped ones alone.
         max_upload_bytes: largest table taken in.
         session_idle_minutes, session_hours: how long a browser stays signed in.
@@ -44,6 +59,13 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
     https: bool = False
+    public_url: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = Field(default="", repr=False)
+    oidc_client_secret_file: Path | None = None
+    oidc_claim: str = "email"
+    traces: str = ""
     policies: Path | None = None
     max_upload_bytes: int = Field(default=8 << 30, gt=0)
     session_idle_minutes: int = Field(default=30, gt=0)
@@ -56,6 +78,26 @@ class Settings(BaseSettings):
         if self.database_url and self.database_url_file:
             raise ValueError("give TABLEGATE_DATABASE_URL or TABLEGATE_DATABASE_URL_FILE, not both")
         return self
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> Self:
+        secret = bool(self.oidc_client_secret) != bool(self.oidc_client_secret_file)
+        if self.oidc_issuer and not (self.oidc_client_id and self.public_url and secret):
+            raise ValueError(
+                "TABLEGATE_OIDC_ISSUER needs TABLEGATE_OIDC_CLIENT_ID, TABLEGATE_PUBLIC_URL, and one of "
+                "TABLEGATE_OIDC_CLIENT_SECRET and TABLEGATE_OIDC_CLIENT_SECRET_FILE"
+            )
+        for name in ("oidc_issuer", "public_url"):
+            if self.oidc_issuer and not is_guarded(getattr(self, name)):
+                raise ValueError(f"TABLEGATE_{name.upper()} is an https address")
+        return self
+
+    @property
+    def oidc_secret(self) -> str:
+        """The secret shared with the provider."""
+        if self.oidc_client_secret_file is not None:
+            return self.oidc_client_secret_file.read_text(encoding="utf-8").strip()
+        return self.oidc_client_secret
 
     @property
     def database(self) -> str:

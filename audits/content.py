@@ -23,7 +23,7 @@ from audits.errors import InconclusiveError
 from audits.estimates import exact_finding
 from audits.evidence import Evidence
 from audits.finding import Finding
-from privacy.columns import LevelColumn
+from privacy.columns import Column, LevelColumn
 from privacy.schema import Schema
 from privacy.table import Table
 
@@ -76,6 +76,11 @@ PATTERNS: Mapping[str, tuple[re.Pattern[str], Callable[[str], bool]]] = MappingP
 
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}|\d{1,2}[.-]\d{1,2}[.-]\d{2,4}")
 NUMBER = re.compile(r"[+-]?[\d.,]+([eE][+-]?\d+)?%?|[+-]")
+FORMULA_STARTS = tuple("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet takes for the start of a formula (OWASP, "CSV injection"), full-width forms included."""
+
+FORMULA_CELLS = "columns with formula cells"
+"""Columns with such a name or cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,17 @@ def personal(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may execute a cell (OWASP, "CSV injection"): numbers and lone signs are none."""
-    return text[:1] in tuple("=+-@\t\r") and not NUMBER.fullmatch(text)
+    """Whether a spreadsheet may execute a cell: numbers and lone signs are none."""
+    return text.startswith(FORMULA_STARTS) and not NUMBER.fullmatch(text)
+
+
+def declares_formula(column: Column) -> bool:
+    """Whether a column's name, a text its schema declares, or the way it writes dates reads as a formula."""
+    if isinstance(column, LevelColumn):
+        written = (*column.declared, column.other, column.missing[0])
+    else:
+        written = (column.write(0.0), column.missing[0])
+    return any(is_formula(text.strip(" ")) for text in (column.name, *written))
 
 
 def _findings(synthetic: Table, schema: Schema) -> Iterator[Finding]:
@@ -113,7 +127,7 @@ def _findings(synthetic: Table, schema: Schema) -> Iterator[Finding]:
     troubles = {
         "columns that read like personal data": [n for n, words in texts.items() if any(map(personal, words))],
         "columns of free text or identifiers": [n for n, words in texts.items() if _is_free(words, len(synthetic))],
-        "columns with formula cells": [n for n, words in texts.items() if any(map(is_formula, words))],
+        FORMULA_CELLS: [n for n in schema.names if any(map(is_formula, (n.strip(" "), *texts.get(n, ()))))],
         "columns named like an identifier": [n for n in schema.names if _words(n) & NAMES],
     }
     n = len(schema.columns)

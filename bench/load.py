@@ -1,4 +1,6 @@
-"""Load on a running service: `python -m bench.load URL KEY... [--file ADDRESS]`.
+"""Load on a service: `python -m bench.load [--users N] [--think SECONDS] [--takers SHARE] [--seconds SECONDS]`.
+
+The service is the demo's, with a worker that trains on one thread meanwhile (`dp-ctgan`), and a file of 10 MB to take.
 
 Users come and go over a list of addresses with some seconds of thought in between; some of them take a file instead.
 What is measured is the time from sending a request until its answer is whole, as a user sees it, this program's own
@@ -10,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +22,9 @@ from typing import Any
 import httpx2
 from numpy.random import Generator, default_rng
 
+from bench.served import Served, served
+
+FILE_BYTES = 10 << 20
 READS = ("/v1/me", "/v1/datasets", "/v1/releases", "/v1/policies", "/", "/releases", "/policies", "/me")
 
 
@@ -94,19 +100,31 @@ async def measure(url: str, keys: Sequence[str], crowd: Crowd, file: str) -> Tal
     return tally
 
 
+def train(made: Served) -> None:
+    """Have the worker train for minutes."""
+    recipe = {"synthesizer": "dp-ctgan", "epsilon": 1.0, "delta": 1e-6, "policy": "internal"}
+    words = {"purpose": "To have the worker at work.", "recipient": "Nobody."}
+    headers = {"Authorization": f"Bearer {made.keys['researcher']}"}
+    address = f"{made.url}/v1/datasets/{made.dataset}/releases"
+    httpx2.post(address, json=recipe | words, headers=headers, timeout=60.0).raise_for_status()
+
+
 def main() -> None:
     """Measure, and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("url")
-    parser.add_argument("keys", nargs="+")
-    parser.add_argument("--file", default="", help="address of the file that takers download")
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--think", type=float, default=5.0)
     parser.add_argument("--takers", type=float, default=0.1)
     parser.add_argument("--seconds", type=float, default=60.0)
     given = parser.parse_args()
     crowd = Crowd(given.users, given.think, given.takers, given.seconds)
-    print(json.dumps(asyncio.run(measure(given.url, given.keys, crowd, given.file)).summary(), indent=1))
+    with served() as made:
+        made.pad(FILE_BYTES)
+        train(made)
+        keys = [made.keys[name] for name in made.researchers]
+        found = asyncio.run(measure(made.url, keys, crowd, made.address)).summary()
+    load = {"ready seconds": round(made.ready_seconds, 1), "load of the machine": os.getloadavg()}
+    print(json.dumps({**load, **found}, indent=1))
 
 
 if __name__ == "__main__":

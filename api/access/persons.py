@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.access.passwords import hash_password, password_fits
 from api.access.roles import EVERY_DATASET, Principal, Role
 from api.store.identity import new_id, now
-from api.store.tables import Dataset, Grant, Key, Login, Person
+from api.store.tables import Dataset, Grant, Identity, Key, Login, Person
 from privacy.errors import RequestError
 
 LONGEST_NAME = 100
@@ -84,6 +84,31 @@ def identify(session: Session, name: str, password: str) -> Person | None:
     person = session.scalar(select(Person).where(Person.name == name.strip()))
     fits = password_fits(password, "" if person is None else person.password)
     return person if fits and person is not None and person.active else None
+
+
+def identify_elsewhere(session: Session, issuer: str, subject: str, name: str) -> Person | None:
+    """The active person an identity provider vouches for, or None.
+
+    Who comes the first time is whoever an administrator entered under that name and without a password: a local account
+    is never handed over to a provider, and nobody is let in whom nobody entered. From then on the provider's own name
+    for them counts, whatever they are called.
+
+    Args:
+        session: of the caller's transaction.
+        issuer: the provider.
+        subject: its name for them.
+        name: what it says they are called; empty where that is not reliable.
+    """
+    known = session.get(Identity, (issuer, subject))
+    if known is None:
+        person = session.scalar(select(Person).where(Person.name == name, Person.password == "")) if name else None
+        taken = select(Identity.subject).where(Identity.person == (person.id if person else ""))
+        if person is None or not person.active or session.scalar(taken) is not None:
+            return None
+        session.add(Identity(issuer=issuer, subject=subject, person=person.id, at=now()))
+        return person
+    found = session.get_one(Person, known.person)
+    return found if found.active else None
 
 
 def principal(session: Session, person: str) -> Principal | None:

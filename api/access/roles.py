@@ -1,12 +1,13 @@
 """Who may do what, as one table. What it does not allow is refused.
 
-A person holds roles, each for one dataset or for all. The web layer asks for the action of a route, and the use case
-asks again for the object at hand: neither relies on the other. That nobody decides on what they asked for themselves is
-no matter of roles and lies with the use case.
+A person holds roles, each for one dataset or for all; a key of theirs may be limited to scopes. The web layer asks for
+the action of a route, and the use case asks again for the object at hand: neither relies on the other. That nobody
+decides on what they asked for themselves is no matter of roles and lies with the use case.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -49,7 +50,8 @@ class Action(StrEnum):
     SEE_WORKERS = "see workers"
     SEE_METRICS = "read metrics"
     MANAGE_PEOPLE = "manage people"
-    SEE_SELF = "manage one's own notices and keys"
+    SEE_SELF = "see who one is, and one's notices and keys"
+    MANAGE_KEYS = "make or end one's keys"
 
 
 STEWARD, COMPLIANCE, RESEARCHER, AUDITOR, ADMIN = Role
@@ -75,8 +77,36 @@ MAY: Final[dict[Action, frozenset[Role]]] = {
     Action.SEE_METRICS: frozenset({AUDITOR, ADMIN}),
     Action.MANAGE_PEOPLE: frozenset({ADMIN}),
     Action.SEE_SELF: frozenset(Role),
+    Action.MANAGE_KEYS: frozenset(Role),
 }
 """The whole table of permissions. A role that is not named may not."""
+
+
+class Scope(StrEnum):
+    """What a key may be limited to; it never allows what its person's roles do not."""
+
+    READ = "read"
+    TABLES = "tables"
+    REQUEST = "request"
+    DOWNLOAD = "download"
+    REVIEW = "review"
+    METRICS = "metrics"
+    PEOPLE = "people"
+
+
+LOOKING: Final = frozenset(
+    {Action.SEE_SELF, Action.SEE_DATASET, Action.SEE_BUDGET, Action.SEE_RELEASES, Action.SEE_POLICIES}
+)
+SCOPES: Final[dict[Scope, frozenset[Action]]] = {
+    Scope.READ: LOOKING | {Action.SEE_MOCK, Action.SEE_FINDINGS, Action.SEE_LOG, Action.VERIFY, Action.SEE_WORKERS},
+    Scope.TABLES: LOOKING | {Action.REGISTER, Action.UPLOAD, Action.ERASE, Action.SET_CAP},
+    Scope.REQUEST: LOOKING | {Action.SEE_MOCK, Action.REQUEST, Action.STOP},
+    Scope.DOWNLOAD: LOOKING | {Action.DOWNLOAD},
+    Scope.REVIEW: LOOKING | {Action.SEE_FINDINGS, Action.REVIEW, Action.WITHDRAW},
+    Scope.METRICS: frozenset({Action.SEE_METRICS}),
+    Scope.PEOPLE: frozenset({Action.SEE_SELF, Action.MANAGE_PEOPLE}),
+}
+"""The actions of each scope. No scope makes keys: a limited key cannot make one that is not."""
 
 
 class ForbiddenError(ReleaseError):
@@ -94,14 +124,18 @@ class Principal:
         id: of the person.
         name: as they sign in.
         grants: pairs of a role and the dataset it is for, or `EVERY_DATASET`.
+        scopes: what the key they came with is limited to; empty for no limit.
     """
 
     id: str
     name: str
     grants: frozenset[tuple[Role, str]]
+    scopes: frozenset[Scope] = frozenset()
 
     def scope(self, action: Action) -> frozenset[str] | None:
         """The datasets for which an action is allowed; None for all of them."""
+        if self.scopes and not any(action in SCOPES[scope] for scope in self.scopes):
+            return frozenset()
         datasets = frozenset(dataset for role, dataset in self.grants if role in MAY[action])
         return None if EVERY_DATASET in datasets else datasets
 
@@ -122,9 +156,14 @@ class Principal:
 
 def forbidden(action: Action) -> ForbiddenError:
     """The error for an action that is not allowed."""
-    roles = ", ".join(sorted(MAY[action]))
+    scopes = [scope for scope in Scope if action in SCOPES[scope]]
+    limited = f"a limited key takes one of these scopes: {_listed(scopes)}" if scopes else "a limited key never may"
     return ForbiddenError(
         f"You may not {action}.",
-        why=f"It takes one of these roles: {roles}.",
-        fix="Ask an administrator for the role, or somebody who has it.",
+        why=f"It takes one of these roles: {_listed(MAY[action])}; {limited}.",
+        fix="Ask an administrator for the role, or somebody who has it; or make a key with the scope.",
     )
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from api.access.roles import Action, Principal
 from api.desk.desk import LIGHT, Desk, Job, dataset_for
 from api.desk.errors import ConflictError, not_found
+from api.desk.formulas import check_schema
 from api.desk.ordering import schema_of
 from api.desk.record import SERVICE, deciding, record
 from api.desk.states import AT_WORK, DATASET, DatasetState, moved
@@ -65,7 +66,7 @@ def register(desk: Desk, who: Principal, *, title: str, schema: str, file_name: 
         keep_until: ISO 8601; when the table is erased by itself; empty for never.
 
     Raises:
-        SchemaError: the schema cannot be read, or a release could not be made under it.
+        SchemaError: the schema cannot be read, a release could not be made under it, or it declares formula cells.
         RequestError: the title or the date is none.
     """
     who.check(Action.REGISTER)
@@ -73,6 +74,7 @@ def register(desk: Desk, who: Principal, *, title: str, schema: str, file_name: 
     keep_until = moment_text(keep_until) if keep_until else ""
     parsed = read_schema(schema, file_name)
     parsed.require_releasable()
+    check_schema(parsed)
     made = Dataset(
         id=new_id(),
         title=title,

@@ -1,8 +1,8 @@
-"""What every use case is handed: settings, the database, the vault, and where jobs are put."""
+"""What every use case is handed: settings, the database, the vault, where jobs are put and what is traced."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
@@ -12,6 +12,7 @@ from api.access.roles import Action, Principal
 from api.desk.errors import not_found
 from api.settings import Settings
 from api.store.tables import Dataset, Release
+from api.tracing import Traces
 from api.vault.vault import Vault
 
 CPU, GPU, LIGHT = "cpu", "gpu", "light"
@@ -57,6 +58,7 @@ class Desk:
     engine: Engine
     vault: Vault
     jobs: Jobs
+    traces: Traces = field(default_factory=Traces)
 
 
 def dataset_for(session: Session, who: Principal, dataset: str, action: Action) -> Dataset:

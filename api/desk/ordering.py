@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from api.desk.formulas import check_policy
 from api.recipe import Order, Recipe, ordered
 from api.settings import Settings
 from api.store.tables import Dataset
@@ -78,7 +79,9 @@ def order_for(
         balance=tuple(asked["balance"]),
         held=True,
     )
-    return ordered(recipe, schema_of(dataset), policy)
+    schema = schema_of(dataset)
+    check_policy(schema, policy)
+    return ordered(recipe, schema, policy)
 
 
 def policies(settings: Settings) -> dict[str, Policy]:

@@ -6,15 +6,20 @@ touches a chain), so that what a write read is still so when it commits. SQLite 
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 BUSY_SECONDS = 30
+FULL = "53100"
+"""SQLSTATE of a full disk in PostgreSQL."""
+
 CHAIN_LOCK = 0x54474C31
 """Advisory lock of PostgreSQL that whoever appends to a chain holds: one for all, so that nobody waits crosswise."""
 
@@ -59,6 +64,14 @@ def reading(engine: Engine) -> Iterator[Session]:
         Session(connection, expire_on_commit=False) as session,
     ):
         yield session
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, of the database or under files, has no room left."""
+    if isinstance(error, DBAPIError):
+        codes = getattr(error.orig, "sqlite_errorname", ""), getattr(error.orig, "sqlstate", "")
+        return "SQLITE_FULL" in codes or FULL in codes
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def lock_chains(connection: Connection) -> None:

@@ -45,7 +45,7 @@ class Grant(Base):
 
 
 class Key(Base):
-    """An API key: its digest, never the key."""
+    """An API key: its digest, never the key. `scopes` are what it is limited to, none for no limit."""
 
     __tablename__ = "api_key"
 
@@ -53,9 +53,37 @@ class Key(Base):
     person: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
     digest: Mapped[str] = mapped_column(ID, unique=True)
     label: Mapped[str] = mapped_column(WORD)
+    scopes: Mapped[list[str]] = mapped_column(JSON, default=list)
     created_at: Mapped[str] = mapped_column(TIME)
     expires_at: Mapped[str] = mapped_column(TIME)
     revoked_at: Mapped[str] = mapped_column(TIME, default="")
+
+
+class Identity(Base):
+    """Somebody as an identity provider knows them: who issued the name, and the name, which never passes to another."""
+
+    __tablename__ = "identity"
+
+    issuer: Mapped[str] = mapped_column(WORD, primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("person.id"), index=True)
+    at: Mapped[str] = mapped_column(TIME)
+
+
+class Errand(Base):
+    """A browser that was sent to the identity provider and is to come back: what it must bring, and where it goes on.
+
+    `digest` is of the token in its cookie. A row is used once.
+    """
+
+    __tablename__ = "errand"
+
+    digest: Mapped[str] = mapped_column(ID, primary_key=True)
+    state: Mapped[str] = mapped_column(ID)
+    nonce: Mapped[str] = mapped_column(ID)
+    verifier: Mapped[str] = mapped_column(ID)
+    target: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[str] = mapped_column(TIME)
 
 
 class Login(Base):

@@ -81,18 +81,24 @@ def open_vault(settings: Settings, *, private: bool) -> Vault:
             why="Uploads are encrypted for it.",
             fix="Start a worker once, which makes it; or copy it from the workers' machine.",
         ) from error
+    if private and not private_keys:
+        raise VaultError(
+            f"There is no '{PRIVATE}' beside '{PUBLIC}' among the installation's keys.",
+            why="Without it no table is opened, and another one would not fit what was encrypted.",
+            fix="Copy it from another worker's machine, or from its backup.",
+        )
     return Vault(open_store(settings.files), KeyRing(open_store(settings.wrapped_keys), public, private_keys))
 
 
 def prepare_keys(folder: Path) -> None:
-    """Make the vault's key pair where there is none."""
-    if not (folder / PRIVATE).exists():
+    """Make the vault's key pair where there is neither half of one: a public half alone is an API machine's."""
+    if not (folder / PRIVATE).exists() and not (folder / PUBLIC).exists():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             write_secret(folder / PRIVATE, make_private())
         except FileExistsError:
             pass  # another worker was first; its key stands
-    if not (folder / PUBLIC).exists():
+    if not (folder / PUBLIC).exists():  # a process died between the two, or the private half alone was copied here
         (folder / PUBLIC).write_bytes(public_pem(parse_private((folder / PRIVATE).read_bytes())))
 
 

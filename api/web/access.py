@@ -18,6 +18,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry
 
+from api.access.elsewhere import Provider
 from api.access.keys import principal_of_key
 from api.access.roles import Action, Principal, forbidden
 from api.access.sessions import signed_in, touch
@@ -41,6 +42,7 @@ class House:
     limiter: Limiter
     gauges: Gauges
     registry: CollectorRegistry
+    provider: Provider | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from api.access.elsewhere import provider_of
 from api.desk.desk import Desk
 from api.web import health
 from api.web.access import House, actions_of
@@ -66,7 +67,7 @@ def create_app(desk: Desk, limiter: Limiter | None = None) -> FastAPI:
         openapi_url="/openapi.json",
         exception_handlers=_handlers(),
     )
-    app.state.house = House(desk, limiter or Limiter(), Gauges(), registry)
+    app.state.house = House(desk, limiter or Limiter(), Gauges(), registry, provider_of(desk.settings))
     app.state.pages = Pages(STATIC)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     for router in ROUTERS:
@@ -77,6 +78,7 @@ def create_app(desk: Desk, limiter: Limiter | None = None) -> FastAPI:
         https=desk.settings.https,
         registry=registry,
         refused=lambda scope, error: _answer(Request(scope), error),
+        traces=desk.traces,
     )
     _declare_problem(app)
     return app

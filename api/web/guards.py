@@ -6,12 +6,10 @@ has a fixed set of keys and no address of an object but its route's pattern.
 
 from __future__ import annotations
 
-import json
-import logging
 import re
 import secrets
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -20,12 +18,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.web.problems import MediaTypeError, TooLargeError, WebError, defect, problem_of
+from api.log import Event, log
+from api.store.database import is_full
+from api.tracing import Span, Traces
+from api.web.problems import MediaTypeError, TooLargeError, WebError, defect, problem_of, storage
 from privacy.errors import ReleaseError
 
-LOG = logging.getLogger("tablegate.web")
 MAX_BODY_BYTES: Final = 1 << 20
 UPLOAD: Final = re.compile(r"/v1/datasets/[^/]+/table")
+METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+OBJECT: Final = re.compile(r"[0-9a-f]{28}")
 PROBLEM: Final = "application/problem+json"
 
 CONTENT_SECURITY: Final = (
@@ -55,8 +57,9 @@ class Guard:
         https: bool,
         registry: CollectorRegistry,
         refused: Callable[[Scope, WebError], Response],
+        traces: Traces,
     ) -> None:
-        self._app, self._refused = app, refused
+        self._app, self._refused, self._traces = app, refused, traces
         self._max_upload_bytes = max_upload_bytes
         self._headers = HEADERS | ({"Strict-Transport-Security": "max-age=31536000"} if https else {})
         of = ("method", "route", "status")
@@ -68,7 +71,7 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id, started, status = secrets.token_hex(8), perf_counter(), 0
+        request_id, started, began, status = secrets.token_hex(8), perf_counter(), time_ns(), 0
         failure = ""
 
         async def answer(message: Message) -> None:
@@ -91,16 +94,21 @@ class Guard:
         except Exception as error:
             failure = type(error).__name__
             if status == 0:
-                await self._refused(scope, defect())(scope, receive, answer)
+                await self._refused(scope, storage() if is_full(error) else defect())(scope, receive, answer)
             else:  # half of the answer is gone; the client must see that the rest is missing
                 raise ConnectionError("the answer broke off") from None
         finally:
             route = getattr(scope.get("route"), "path", "none")
             seconds = perf_counter() - started
-            self._count.labels(scope["method"] if route != "none" else "any", route, status).inc()
+            method = scope["method"] if scope["method"] in METHODS and route != "none" else "any"
+            self._count.labels(method, route, status).inc()
             self._seconds.labels(route).observe(seconds)
-            _log(request=request_id, method=scope["method"], route=route, status=status, seconds=round(seconds, 4),
-                 failure=failure)  # fmt: skip
+            told = {"request": request_id, "method": method, "route": route, "status": status, "failure": failure}
+            log(Event.REQUEST, seconds=round(seconds, 4), **{name: said for name, said in told.items() if said != ""})
+            objects = scope.get("path_params", {})
+            about = str(objects.get("release") or objects.get("dataset"))
+            if OBJECT.fullmatch(about):
+                self._traces.span(Span.REQUEST, about, began, **told)
 
 
 def problem_response(error: ReleaseError) -> Response:
@@ -147,8 +155,3 @@ def _counting(receive: Receive, limit: int) -> Receive:
         return message
 
     return counted
-
-
-def _log(*, request: str, method: str, route: str, status: int, seconds: float, failure: str) -> None:
-    facts = {"request": request, "method": method, "route": route, "status": status, "seconds": seconds}
-    LOG.info(json.dumps(facts | ({"failure": failure} if failure else {})))

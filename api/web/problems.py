@@ -41,11 +41,12 @@ STATUS: Final[dict[str, int]] = {
     "terms": 403,
     "too-many-requests": 429,
     "defect": 500,
+    "provider": 502,
     "storage": 507,
 }
 """HTTP status by error code. An error that is not here is a defect or damage: 500."""
 
-COMMON: Final = (401, 403, 413, 415, 422, 429, 500)
+COMMON: Final = (401, 403, 413, 415, 422, 429, 500, 507)
 MEANINGS: Final[dict[int, str]] = {
     400: "The request is not readable HTTP or JSON.",
     401: "Nobody is signed in, or the key is not valid.",
@@ -58,6 +59,7 @@ MEANINGS: Final[dict[int, str]] = {
     422: "The request is understood and refused.",
     429: "Too many requests; `Retry-After` says when to come again.",
     500: "A defect, or a record that cannot be trusted. Nothing of it is shown.",
+    502: "The identity provider did not answer as it should.",
     507: "The disk is full.",
 }
 
@@ -132,6 +134,12 @@ class DefectError(WebError):
     code, title = "defect", "The service failed"
 
 
+class StorageError(WebError):
+    """A disk of the service is full."""
+
+    code, title = "storage", "The service has no room"
+
+
 class TooManyRequestsError(WebError):
     """A limit of requests over time is reached."""
 
@@ -183,6 +191,15 @@ def defect() -> WebError:
         "The service could not answer.",
         why="This is a defect of the service or of its surroundings, not of the request.",
         fix="Try again; tell whoever runs it the time and the request id.",
+    )
+
+
+def storage() -> WebError:
+    """What is said where a disk is full: of the store, or of the database."""
+    return StorageError(
+        "The service has no room left for this.",
+        why="A disk of it is full. Nothing of the request was kept.",
+        fix="Tell whoever runs it; then send the same request again.",
     )
 
 

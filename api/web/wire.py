@@ -11,7 +11,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from fastapi import Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.access.roles import Role
+from api.access.roles import Role, Scope
 
 ID = r"^[0-9a-f]{28}$"
 DIGEST = r"^[0-9a-f]{64}$"
@@ -99,6 +99,7 @@ class KeyOut(Answer):
 
     id: str
     label: str
+    scopes: list[Scope]
     created_at: str
     expires_at: str
     revoked_at: str
@@ -109,6 +110,7 @@ class NewKey(Asking):
 
     label: Annotated[str, Field(min_length=1, max_length=100)]
     days: Annotated[int, Field(ge=1, le=366)] = 90
+    scopes: Annotated[list[Scope], Field(max_length=len(Scope), description="Empty for all that you may.")] = []
 
 
 class KeyMade(KeyOut):

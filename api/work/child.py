@@ -11,14 +11,10 @@ import os
 import resource
 import sys
 import threading
+from typing import TYPE_CHECKING
 
-from sqlalchemy.exc import DBAPIError
-
-from api.desk.desk import Desk
-from api.desk.runs import Run, defect_of, fail, problem_of
-from api.service import close_desk, open_desk
-from api.settings import Settings
-from privacy.errors import ReleaseError
+if TYPE_CHECKING:
+    from api.desk.desk import Desk
 
 DONE, AGAIN, ORPHANED = 0, 75, 81
 """Exit codes: done or refused; something outside failed, such as a disk or the database; the worker is gone."""
@@ -31,6 +27,11 @@ def main() -> None:
     limit = order["memory_bytes"]
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    from sqlalchemy.exc import DBAPIError  # all that takes long to load comes once the end of the worker is watched for
+
+    from api.service import close_desk, open_desk
+    from api.settings import Settings
+
     desk = open_desk(Settings(), private=True)
     try:
         _do(desk, order["kind"], order["about"], order["run"])
@@ -41,10 +42,14 @@ def main() -> None:
 
 
 def _do(desk: Desk, kind: str, about: str, number: int) -> None:
-    from api.work.decisions import decide  # each pulls in libraries the others do without
+    from sqlalchemy.exc import DBAPIError
+
+    from api.desk.runs import Run, defect_of, fail, problem_of
+    from api.work.decisions import decide
     from api.work.reauditing import reaudit
     from api.work.releasing import release
     from api.work.tables import ingest
+    from privacy.errors import ReleaseError
 
     match kind:
         case "release":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from time import time_ns
 
 from api.attempts import check_room
 from api.desk.desk import Desk
@@ -10,6 +12,7 @@ from api.desk.ordering import order_for, policy_of
 from api.desk.runs import Run, died_sealing, looked_up, open_charge, settle, step, was_sealing
 from api.pipeline import make
 from api.steps import Steps
+from api.tracing import Span
 from api.vault.tables import table_at
 from api.work.installation import ServiceInstallation
 from api.work.shelf import clear, put_bundle
@@ -53,4 +56,27 @@ def _make(desk: Desk, run: Run, folder: Path) -> None:
     _ = home.signing_key  # made before the charge is opened: a folder nobody may write to must not cost budget
     check_room(home, order.schema, table, order.policy)
     charge, privacy = open_charge(desk, run, system_noise())
-    make(order, home, charge, privacy, Steps(lambda text: step(desk, run, text)))
+    traced = TracedSteps(desk, run)
+    make(order, home, charge, privacy, Steps(traced))
+    traced.end()
+
+
+class TracedSteps:
+    """Writes every step of a run down as it begins, and traces it once it is over."""
+
+    def __init__(self, desk: Desk, run: Run) -> None:
+        self._desk, self._run = desk, run
+        self._current, self._began = "", 0
+
+    def __call__(self, text: str) -> None:
+        """A step begins. Raises OutdatedRunError."""
+        self.end()
+        step(self._desk, self._run, text)
+        self._current, self._began = text, time_ns()
+
+    def end(self) -> None:
+        """The step that was begun is over."""
+        if self._current:
+            word = re.sub(r"[^A-Za-z0-9]+", "-", self._current)
+            self._desk.traces.span(Span.STEP, self._run.release, self._began, run=self._run.number, step=word)
+        self._current = ""

@@ -9,8 +9,9 @@ import sys
 import time
 from collections.abc import Callable
 
+from api.desk.desk import Desk
 from api.log import Event, log
-from api.settings import Settings
+from api.tracing import Span
 
 POLL_SECONDS = 0.2
 GRACE_SECONDS = 5
@@ -20,11 +21,11 @@ class ChildDiedError(Exception):
     """The child ended before its job did. Holds its exit code and nothing else."""
 
 
-def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable[[], bool]) -> bool:
+def in_child(desk: Desk, kind: str, about: str, run: int, over: Callable[[], bool]) -> bool:
     """Do a job in a child process.
 
     Args:
-        settings: of the installation.
+        desk: whose.
         kind: "release", "ingest", "decide" or "reaudit".
         about: id of the release or dataset.
         run: number of the release's run; 0 for other kinds.
@@ -37,7 +38,7 @@ def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable
         ChildDiedError: it ended otherwise.
     """
     log(Event.JOB_STARTED, kind=kind, about=about, run=run)
-    began = time.monotonic()
+    began, settings = time.time_ns(), desk.settings
     settings.work.mkdir(mode=0o700, parents=True, exist_ok=True)
     child = subprocess.Popen(
         [sys.executable, "-m", "api.work.child"],
@@ -60,9 +61,9 @@ def in_child(settings: Settings, kind: str, about: str, run: int, over: Callable
         pass  # it died before it had its order: its exit code says so below
     finally:
         _end(child)
-    log(
-        Event.JOB_ENDED, kind=kind, about=about, run=run, code=child.returncode, seconds=round(time.monotonic() - began)
-    )
+    facts = {"kind": kind, "run": run, "code": child.returncode}
+    log(Event.JOB_ENDED, about=about, seconds=round((time.time_ns() - began) / 1e9), **facts)
+    desk.traces.span(Span.JOB, about, began, **facts)
     if child.returncode != 0:
         raise ChildDiedError(child.returncode)
     return True

@@ -58,11 +58,10 @@ def work(settings: Settings, slot: str, queues: Sequence[str], ended: threading.
 
 def tasks(desk: Desk, slot: str) -> list[Task]:
     """Every kind of job, and what does it."""
-    settings = desk.settings
 
     def release(about: str) -> None:
         run = begin(desk, about, slot)
-        if run is not None and not in_child(settings, "release", about, run.number, lambda: over(desk, run)):
+        if run is not None and not in_child(desk, "release", about, run.number, lambda: over(desk, run)):
             cancelled(desk, run)
 
     def ingest_failed(about: str) -> None:
@@ -71,13 +70,13 @@ def tasks(desk: Desk, slot: str) -> list[Task]:
         refuse(desk, about, upload, died_too_often())
 
     def ingest(about: str) -> None:
-        in_child(settings, "ingest", about, 0, lambda: False)
+        in_child(desk, "ingest", about, 0, lambda: False)
 
     def reaudit(about: str) -> None:
-        in_child(settings, "reaudit", about, 0, lambda: False)
+        in_child(desk, "reaudit", about, 0, lambda: False)
 
     def decide(about: str) -> None:
-        in_child(settings, "decide", about, 0, lambda: False)
+        in_child(desk, "decide", about, 0, lambda: False)
 
     return [
         Task(RELEASE_JOB, release, lambda about: fail(desk, about, died_too_often())),

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from audits.content import Content, is_formula, personal
-from privacy.columns import LevelColumn
+from audits.content import FORMULA_CELLS, Content, declares_formula, is_formula, personal
+from privacy.columns import LevelColumn, NumberColumn, NumberKind, Role, Source
 from privacy.table import Table
 from tests.controls import evidence, fresh_draw, renamed
 
@@ -42,7 +42,8 @@ def test_does_not_read_like_personal_data(text: str) -> None:
     assert personal(text) == ""
 
 
-@pytest.mark.parametrize("text", ["=1+1", "=HYPERLINK(A1)", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\tx", "\rx"])
+@pytest.mark.parametrize("text", ["=1+1", "=HYPERLINK(A1)", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\tx", "\rx",
+                                  "\n=1", "＝1+1", "＠SUM(A1)"])  # fmt: skip
 def test_formulas(text: str) -> None:
     assert is_formula(text)
 
@@ -50,6 +51,33 @@ def test_formulas(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "-", "+", "-1", "+3.5", "-1.5e-3", "-12,000", "x=1", "a-b", "<=50K"])
 def test_numbers_and_signs_are_no_formulas(text: str) -> None:
     assert not is_formula(text)
+
+
+@pytest.mark.parametrize(
+    ("changed", "declared"),
+    [
+        ({"levels": ("n", "=1+1")}, True),
+        ({"levels": ("n", " @SUM(A1)")}, True),
+        ({"other": "=OTHER()"}, True),
+        ({"missing": ("@NA",)}, True),
+        ({"name": "=cmd"}, True),
+        ({"levels": ("-", "-1", "+3.5", "a=b"), "missing": ("-",)}, False),
+    ],
+)
+def test_what_a_column_declares(changed: dict[str, object], declared: bool) -> None:
+    region = evidence(fresh_draw, n=10).schema["region"]
+    assert isinstance(region, LevelColumn)
+    assert declares_formula(replace(region, **changed)) is declared  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("date_format", "declared"), [("%Y-%m-%d", False), ("=%Y", True), ("-%Y", False)])
+def test_how_a_column_writes_dates(date_format: str, declared: bool) -> None:
+    dated = NumberColumn(
+        name="since", kind=NumberKind.DATE, minimum=0.0, maximum=1.0, minimum_source=Source.PUBLIC,
+        maximum_source=Source.PUBLIC, minimum_cite="form", maximum_cite="form", date_format=date_format,
+        missing=("",), role=Role.FEATURE, sensitive=False,
+    )  # fmt: skip
+    assert declares_formula(dated) is declared
 
 
 def _counts(levels: tuple[str, ...], codes: np.ndarray[tuple[int], np.dtype[np.int32]]) -> dict[str, float]:
@@ -91,3 +119,9 @@ def test_other_names_do_not(name: str) -> None:
     given = renamed(evidence(fresh_draw, n=1_000), {"region": name})
     found = Content().run(given, np.random.default_rng(0))
     assert not [f for f in found if f.subject]
+
+
+def test_a_header_may_be_a_formula_too() -> None:
+    given = renamed(evidence(fresh_draw, n=200), {"region": "=HYPERLINK(A1)"})
+    found = {f.quantity: f.estimate for f in Content().run(given, np.random.default_rng(0)) if not f.subject}
+    assert found[FORMULA_CELLS] == 1

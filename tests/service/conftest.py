@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, inspect, make_url, text
 
 from api.service import close_desk
+from api.store.database import reading
 from tests.service.scene import Scene, make_scene
 
 SERVER = os.environ.get("TABLEGATE_TEST_POSTGRESQL", "")
@@ -34,6 +35,17 @@ def fresh_database(kind: str) -> Iterator[str]:
         with server.connect() as connection:
             connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         server.dispose()
+
+
+def database_text(engine: Engine) -> str:
+    """Every row of every table of a database, the queue's among them, as text."""
+    inspector = inspect(engine)
+    schemas = [schema for schema in inspector.get_schema_names() if schema != "information_schema"]
+    tables = [(schema, table) for schema in schemas for table in inspector.get_table_names(schema)]
+    assert len(tables) > 10
+    with reading(engine) as session:
+        rows = [row for schema, table in tables for row in session.execute(text(f'SELECT * FROM "{schema}"."{table}"'))]  # noqa: S608
+    return "\n".join(map(repr, rows))
 
 
 @pytest.fixture(params=DATABASES)

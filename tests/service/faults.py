@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,15 @@ from api.service import open_desk
 from api.vault.store import Store
 
 DONE, FAILED = 0, 1
+SAMPLE = int(os.environ.get("TABLEGATE_SWEEP", "3"))
+"""How many points of a sweep are tried that takes a release for each; 0 for all of them (`make faults`)."""
+
+
+def sampled(points: Sequence[str]) -> list[int]:
+    """Points to be killed at, spread evenly from the first to the last."""
+    if not SAMPLE or len(points) <= SAMPLE:
+        return list(range(len(points)))
+    return sorted({round(i * (len(points) - 1) / (SAMPLE - 1)) for i in range(SAMPLE)})
 
 
 def killed_at(desk: Desk, point: int | None, job: Callable[[Desk], None]) -> tuple[int, list[str]]:

@@ -31,7 +31,7 @@ from api.work.tables import ingest
 from tests.end_to_end.scene import CLOSED, DOCUMENT, OPEN, REVIEWED, write_table
 
 LEASE_SECONDS = 6.0
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 SMALL = Asked(synthesizer="independent", epsilon=1.0, delta=1e-6)
 NAMES = {"steward": Role.STEWARD, "carl": Role.COMPLIANCE, "cora": Role.COMPLIANCE, "researcher": Role.RESEARCHER,
          "auditor": Role.AUDITOR, "admin": Role.ADMIN}  # fmt: skip

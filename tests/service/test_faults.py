@@ -1,4 +1,4 @@
-"""kill -9 at every commit and every stored object of a release, a decision, an upload and a request; then again.
+"""kill -9 at every commit and stored object of a release, a vote, a decision, an upload and a request; then again.
 
 What must hold whatever the point: the ledger has one charge and it was opened at most once for every run that may have
 read; there is at most one verdict; no table is out that nobody approved; nothing is lost, every release ends in a state
@@ -8,10 +8,12 @@ it may end in.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
-from api.desk import datasets, room
+from api.desk import datasets, requests, room
 from api.desk.desk import Desk
 from api.desk.runs import OutdatedRunError, begin, fail, problem_of
 from api.desk.states import DatasetState, ReleaseState
@@ -19,8 +21,9 @@ from api.store.tables import Release
 from api.work.decisions import decide
 from api.work.releasing import release as carry_out
 from api.work.tables import erase, ingest
-from tests.service.faults import killed_at
-from tests.service.scene import Scene
+from privacy.errors import BudgetExceededError
+from tests.service.faults import killed_at, sampled
+from tests.service.scene import SMALL, Scene
 from tests.service.test_requests import jobs, kinds
 
 pytestmark = pytest.mark.service
@@ -65,7 +68,7 @@ def test_a_release_killed_at_every_commit_is_charged_once_and_ends_well(scene: S
     assert len(points) > 40
     ends: Counter[str] = Counter()
     charges = kinds(scene).count("charge")
-    for point in range(len(points)):
+    for point in sampled(points):
         asked = scene.request(dataset)
         status, passed = run_on(scene, asked, point)
         assert status == -9, points[point]
@@ -79,7 +82,7 @@ def test_a_release_killed_at_every_commit_is_charged_once_and_ends_well(scene: S
         assert counts["charge"] == charges
         assert counts["opened"] == charges
     print(f"\n{scene.desk.engine.dialect.name}: {len(points)} points, {dict(ends)}")  # noqa: T201 (figures for the documents)
-    assert ends[ReleaseState.REVIEW] > ends[ReleaseState.FAILED]
+    assert ends[ReleaseState.REVIEW] >= ends[ReleaseState.FAILED]
     counts = Counter(kinds(scene))
     assert counts["verdict"] == 1 + ends[ReleaseState.REVIEW]
     assert counts["void"] == 0
@@ -90,7 +93,8 @@ def test_a_decision_killed_at_every_point_is_carried_out_as_decided(scene: Scene
     dataset = scene.taken_in()
     found = finish(scene, scene.request(dataset))
     points = decided(scene, found, approve, None)
-    for point in range(len(points)):
+    tried = sampled(points)
+    for point in tried:
         found = finish(scene, scene.request(dataset))
         decided(scene, found, approve, point)
         assert approve or not out(scene, found.id)
@@ -99,13 +103,37 @@ def test_a_decision_killed_at_every_point_is_carried_out_as_decided(scene: Scene
         assert ended.state == (ReleaseState.PUBLISHED if approve else ReleaseState.REJECTED), points[point]
         assert out(scene, found.id) is approve
         assert scene.desk.vault.keys.names("quarantine") == []
-    assert Counter(kinds(scene))["review"] == len(points) + 1
+    assert Counter(kinds(scene))["review"] == len(tried) + 1
 
 
 def decided(scene: Scene, found: Release, approve: bool, point: int | None) -> list[str]:
     """Decide on a release, and carry it out in a fork killed at a point; the points passed."""
     room.vote(scene.desk, scene["carl"], found.id, bundle=found.bundle, approve=approve, reason="so be it")
     return killed_at(scene.desk, point, lambda desk: decide(desk, found.id))[1]
+
+
+def test_an_api_killed_in_a_vote_leaves_the_vote_and_its_job_or_neither(scene: Scene) -> None:
+    """The last vote of two: with it the release is approved, and the job that lets it out is queued."""
+    dataset = scene.taken_in()
+
+    def once(point: int | None) -> list[str]:
+        found = finish(scene, scene.request(dataset, "two"))
+        scene.approve(found.id, "carl")
+        before = jobs(scene)
+        passed = killed_at(scene.desk, point, lambda desk: Scene(desk, scene.people).approve(found.id, "cora"))[1]
+        ended = scene.look(found.id)
+        done = ended.state == ReleaseState.APPROVED
+        assert done or ended.state == ReleaseState.REVIEW
+        assert jobs(scene) == before + done
+        assert not out(scene, found.id)
+        if not done:
+            scene.approve(found.id, "cora")
+        assert jobs(scene) == before + 1
+        assert scene.look(found.id).state == ReleaseState.APPROVED
+        return passed
+
+    for point in sampled(once(None)):
+        once(point)
 
 
 def test_an_upload_killed_at_every_point_is_taken_in_once(scene: Scene) -> None:
@@ -147,6 +175,29 @@ def test_an_api_killed_in_a_request_leaves_all_of_it_or_nothing(scene: Scene) ->
         assert after[0] - before[0] == after[1] - before[1], name
         scene.request(dataset, once=once)
         assert (Counter(kinds(scene))["charge"], jobs(scene)) == (before[0] + 1, before[1] + 1)
+
+
+def test_forty_people_at_four_servers_get_what_the_budget_allows_and_not_one_more(scene: Scene) -> None:
+    """As `test_requests.py` has it in one process, over four that share nothing but the database."""
+    dataset = scene.taken_in(cap=2.5)
+
+    def server(desk: Desk) -> None:
+        def one(_: int) -> None:
+            with suppress(BudgetExceededError):
+                ask(scene, desk, dataset, "")
+
+        with ThreadPoolExecutor(10) as pool:
+            list(pool.map(one, range(10)))
+
+    with ThreadPoolExecutor(4) as servers:
+        ended = list(servers.map(lambda _: killed_at(scene.desk, None, server)[0], range(4)))
+    assert ended == [0, 0, 0, 0]
+    granted = kinds(scene).count("charge")
+    assert 1 < granted < 40
+    assert jobs(scene) == granted + 1  # and the check of the upload
+    gauge = datasets.budget(scene.desk, scene["steward"], dataset)
+    assert gauge.reserved <= 2.5
+    assert not requests.price(scene.desk, scene["researcher"], dataset, SMALL, "open").fits
 
 
 def ask(scene: Scene, desk: object, dataset: str, once: str) -> None:

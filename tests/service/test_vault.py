@@ -21,7 +21,7 @@ from api.vault.rotation import retire, rotate
 from api.vault.sealed import CHUNK, TAG, SealedReader, SealedWriter
 from api.vault.store import open_store
 from api.vault.tables import admit, table_at
-from api.vault.vault import OLDER, Vault, open_vault
+from api.vault.vault import OLDER, PRIVATE, Vault, open_vault, prepare_keys
 from privacy.errors import TableError
 from privacy.schema_file import parse_schema
 from privacy.table import read_table
@@ -147,6 +147,20 @@ def test_who_takes_a_table_in_cannot_open_it(vault: Vault, tmp_path: Path) -> No
     with pytest.raises(VaultError, match="no key"):
         receiving.opened("uploads/a/b")
     assert vault.opened("uploads/a/b").read() == b"secret"
+
+
+def test_a_public_half_alone_is_not_given_another_private_one(vault: Vault, tmp_path: Path) -> None:
+    """An API machine has it, and a worker's that lost its own must not go on with a key that fits nothing."""
+    chosen = Settings(data=tmp_path / "service")
+    receive(vault, "uploads/a/b", b"secret")
+    (chosen.keys_folder / PRIVATE).rename(tmp_path / PRIVATE)
+    receive(open_vault(chosen, private=False), "uploads/a/c", b"late")
+    prepare_keys(chosen.keys_folder)
+    assert not (chosen.keys_folder / PRIVATE).exists()
+    with pytest.raises(VaultError, match="beside"):
+        open_vault(chosen, private=True)
+    (tmp_path / PRIVATE).rename(chosen.keys_folder / PRIVATE)
+    assert open_vault(chosen, private=True).opened("uploads/a/c").read() == b"late"
 
 
 def test_after_a_rotation_old_copies_of_wrapped_keys_open_nothing(vault: Vault, tmp_path: Path) -> None:

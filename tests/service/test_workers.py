@@ -25,6 +25,7 @@ from api.work.releasing import folder_of
 from api.work.worker import fail_lost, tidy
 from privacy.errors import RequestError
 from tests.end_to_end.scene import CANARY, TABLE
+from tests.service.conftest import database_text
 from tests.service.scene import Scene, start_worker, stop_worker, working
 from tests.service.test_requests import kinds
 
@@ -153,6 +154,7 @@ def test_a_running_release_is_stopped_when_somebody_asks(scene: Scene) -> None:
 def test_no_cell_is_found_anywhere_but_in_what_was_sent(scene: Scene) -> None:
     """Every file of the installation, the database included, before and after a release."""
     scene.approve(scene.made(scene.taken_in()).id, "carl")
+    assert CANARY not in database_text(scene.desk.engine)
     scene.desk.engine.dispose()
     looked_at = [path for path in scene.folder.parent.rglob("*") if path.is_file() and path.name != TABLE]
     assert len(looked_at) > 20

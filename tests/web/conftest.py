@@ -36,6 +36,7 @@ from api.work.decisions import decide
 from api.work.releasing import release
 from api.work.tables import erase, ingest
 from tests.end_to_end.scene import CLOSED, DOCUMENT, OPEN, REVIEWED, write_table
+from tests.service.conftest import DATABASES, fresh_database
 
 PASSWORD = "four random words here"  # noqa: S105
 ORIGIN = "http://testserver"
@@ -195,24 +196,26 @@ def _brief(brief_releases: None) -> None:
     """What is made here is looked at, not relied on."""
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(params=DATABASES)
+def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]:
     """One service a test."""
-    made = make_service(tmp_path)
-    yield made
-    made.desk.engine.dispose()
+    with fresh_database(request.param) as url:
+        made = make_service(tmp_path, database_url=url)
+        yield made
+        made.desk.engine.dispose()
 
 
-@pytest.fixture(scope="module")
-def open_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+@pytest.fixture(scope="module", params=DATABASES)
+def open_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """One service for the tests of a file that only look: with a released table, and one under review."""
-    service = make_service(tmp_path_factory.mktemp("house"))
-    dataset = service.ready()
-    published = service.published(dataset)
-    reviewed = service.asked(dataset)
-    service.work()
-    yield House(service, dataset, published, reviewed)
-    service.desk.engine.dispose()
+    with fresh_database(request.param) as url:
+        service = make_service(tmp_path_factory.mktemp("house"), database_url=url)
+        dataset = service.ready()
+        published = service.published(dataset)
+        reviewed = service.asked(dataset)
+        service.work()
+        yield House(service, dataset, published, reviewed)
+        service.desk.engine.dispose()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from starlette.testclient import TestClient
 
 from api.access.keys import add_key
 from api.access.persons import deactivate, set_password
+from api.access.roles import SCOPES, Action, Scope
 from api.store.database import reading, writing
 from api.store.identity import digest_of, text_of
 from api.store.tables import Key, Login, Person
@@ -211,3 +212,36 @@ class TestForgedRequests:
 def test_signing_in_leads_nowhere_else(service: Service, target: str) -> None:
     answer = service.browser().post("/sign-in", data={"name": "steward", "password": PASSWORD, "next": target})
     assert answer.headers["location"] == "/"
+
+
+def test_a_limited_key_may_what_its_scopes_say_and_makes_no_other(service: Service) -> None:
+    """Even in the hands of somebody with every role, and a scope gives no role."""
+    dataset = service.registered()
+    full = service.program("everything")
+
+    def limited(by: TestClient, *scopes: str) -> TestClient:
+        made = by.post("/v1/me/keys", json={"label": "nightly", "days": 3, "scopes": list(scopes)}).json()
+        assert made["scopes"] == sorted(scopes)
+        return TestClient(service.app, base_url=ORIGIN, headers={"authorization": f"Bearer {made['key']}"})
+
+    reading_one = limited(full, "read")
+    assert reading_one.get(f"/v1/datasets/{dataset}").status_code == 200
+    assert reading_one.get("/v1/records").status_code == 200
+    for method, path in (
+        ("POST", f"/v1/datasets/{dataset}/releases"), ("PUT", f"/v1/datasets/{dataset}/table"), ("GET", "/v1/people"),
+        ("POST", "/v1/me/keys"), ("GET", "/metrics"),
+    ):  # fmt: skip
+        refused = reading_one.request(method, path)
+        assert (refused.status_code, refused.json()["type"]) == (403, "/problems/forbidden"), path
+    scraping = limited(full, "metrics")
+    assert scraping.get("/metrics").status_code == 200
+    assert scraping.get("/v1/datasets").status_code == 403
+    both = limited(full, "metrics", "people")
+    assert (both.get("/metrics").status_code, both.get("/v1/people").status_code) == (200, 200)
+    assert limited(service.program("researcher"), "people").get("/v1/people").status_code == 403
+    assert full.post("/v1/me/keys", json={"label": "x", "days": 3, "scopes": ["all"]}).status_code == 422
+
+
+def test_every_action_is_in_a_scope_but_the_making_of_keys() -> None:
+    assert set(Action) - set().union(*SCOPES.values()) == {Action.MANAGE_KEYS}
+    assert set(SCOPES) == set(Scope)

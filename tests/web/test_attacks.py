@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from api.web.guards import MAX_BODY_BYTES
 from tests.end_to_end.scene import CANARY, write_table
+from tests.service.conftest import database_text
 from tests.web.conftest import ORIGIN, RECIPE, WORDS, House, Service, make_service
 
 
@@ -212,7 +213,7 @@ class TestPages:
 
 
 def test_no_cell_of_the_private_table_is_in_any_answer_log_or_file(
-    service: Service, caplog: pytest.LogCaptureFixture
+    service: Service, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Both marks, a text and an exact number, stand in the uploaded table, and nowhere else afterwards."""
     caplog.set_level(logging.DEBUG)
@@ -243,9 +244,12 @@ def test_no_cell_of_the_private_table_is_in_any_answer_log_or_file(
     pages = ("/", f"/datasets/{dataset}", f"/releases/{release}", f"/releases/{release}/report")
     answers += [browser.get(path).content for path in pages]
     files = {path: path.read_bytes() for path in service.desk.settings.data.rglob("*") if path.is_file()}
+    logged = caplog.text + "".join(capfd.readouterr())
+    assert '"event": "request"' in logged
     for mark in (CANARY, number):
         assert [a[:80] for a in answers if mark.encode() in a] == []
-        assert mark not in caplog.text
+        assert mark not in logged
+        assert mark not in database_text(service.desk.engine)
         assert [str(path) for path, held in files.items() if mark.encode() in held] == []
 
 
@@ -268,7 +272,10 @@ def test_a_researcher_gets_no_internal_number(open_house: House) -> None:
 
 
 def test_a_defect_shows_nothing_of_itself(
-    service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    service: Service,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     def broken(*_: object) -> None:
         raise ValueError(f"could not parse '{CANARY}'")
@@ -279,5 +286,6 @@ def test_a_defect_shows_nothing_of_itself(
     answer = client.get("/v1/datasets")
     assert answer.status_code == 500
     assert answer.json()["title"] == "The service failed"
-    assert CANARY not in answer.text + caplog.text
-    assert "ValueError" in caplog.text
+    logged = caplog.text + "".join(capfd.readouterr())
+    assert CANARY not in answer.text + logged
+    assert '"failure": "ValueError"' in logged

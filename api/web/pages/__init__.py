@@ -2,10 +2,11 @@
 
 from fastapi import APIRouter
 
-from api.web.pages import datasets, me, people, records, releases, reviews, sign_in
+from api.web.pages import datasets, elsewhere, me, people, records, releases, reviews, sign_in
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
+    elsewhere.router,
     datasets.router,
     releases.router,
     reviews.router,

@@ -14,15 +14,16 @@ from api.desk.record import SERVICE, deciding, record
 from api.store.database import reading
 from api.web.access import CallerDep, House, HouseDep, address, check_origin, cookie_name, session_token
 from api.web.pages.rendering import own_address, page, to
-from api.web.problems import UnknownCallerError, problem_of
+from api.web.problems import Problem, UnknownCallerError, problem_of
+from privacy.errors import ReleaseError
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/sign-in")
-def door(request: Request, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
+def door(request: Request, house: HouseDep, next: Annotated[str, Query(max_length=500)] = "/") -> Response:
     """The form."""
-    return page(request, "sign_in", next=own_address(next), name="")
+    return _form(request, house, own_address(next))
 
 
 @router.post("/sign-in")
@@ -42,8 +43,7 @@ def enter(
     if person is None:
         with deciding(house.desk.engine) as session:
             record(session, SERVICE, "sign-in refused", "")
-        problem = problem_of(_refused())
-        return page(request, "sign_in", 401, next=own_address(next), name=name, problem=problem)
+        return shown_again(request, house, _refused(), own_address(next), name)
     return open_session(request, house, person.id, own_address(next))
 
 
@@ -74,6 +74,17 @@ def open_session(request: Request, house: House, person: str, target: str) -> Re
         samesite="lax",
     )
     return answer
+
+
+def shown_again(request: Request, house: House, error: ReleaseError, target: str, name: str = "") -> Response:
+    """The form, with why nobody was let in."""
+    return _form(request, house, target, name, problem_of(error))
+
+
+def _form(request: Request, house: House, target: str, name: str = "", problem: Problem | None = None) -> Response:
+    status = 200 if problem is None else problem.status
+    elsewhere = house.provider is not None
+    return page(request, "sign_in", status, next=target, name=name, problem=problem, elsewhere=elsewhere)
 
 
 def _begin(session: Session, person: str, hours: int, replaced: str) -> str:

@@ -17,6 +17,7 @@ from api.web.wire import KeyId, KeyMade, KeyOut, Me, NewKey, NoticeId, NoticeOut
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 Who = Annotated[Principal, asks(Action.SEE_SELF)]
+Owner = Annotated[Principal, asks(Action.MANAGE_KEYS)]
 
 
 @router.get("", responses=responses())
@@ -34,16 +35,16 @@ def my_keys(who: Who, house: HouseDep) -> list[KeyOut]:
 
 
 @router.post("/keys", status_code=201, responses=responses())
-def make_key(asked: NewKey, who: Who, house: HouseDep) -> KeyMade:
-    """A new key, which may what you may. Its text is shown this once."""
+def make_key(asked: NewKey, who: Owner, house: HouseDep) -> KeyMade:
+    """A new key, which may what you may, or only what its scopes name. Its text is shown this once."""
     with deciding(house.desk.engine) as session:
-        key, text = add_key(session, who.id, asked.label, asked.days)
-        record(session, who.id, "make a key", key.id)
+        key, text = add_key(session, who.id, asked.label, asked.days, asked.scopes)
+        record(session, who.id, "make a key", key.id, scopes=key.scopes)
         return KeyMade(key=text, **KeyOut.model_validate(key).model_dump())
 
 
 @router.delete("/keys/{key}", status_code=204, responses=responses(404))
-def end_key(key: KeyId, who: Who, house: HouseDep) -> None:
+def end_key(key: KeyId, who: Owner, house: HouseDep) -> None:
     """End one of your keys, now and for good."""
     with deciding(house.desk.engine) as session:
         revoke_key(session, who.id, key)
