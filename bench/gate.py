@@ -5,7 +5,9 @@ coins as a release does; from the other half come fresh rows of the same populat
 nothing. Into these a leak is planted, or the table comes from a generator without privacy that overfits. The blocking
 audits of a shipped policy then run as they do in a release, and the verdicts are counted, with Clopper-Pearson bounds.
 
-A generator is trained anew in every run. A run takes seconds; lines already in the results file are not run again.
+A generator is trained anew in every run. A run takes seconds; lines already in the results file are not run again. What
+every rule read is kept with the verdict, so that the copying p-value of fresh rows can be held against the uniform
+distribution that it may not lie below.
 """
 
 from __future__ import annotations
@@ -108,6 +110,12 @@ def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mappi
         "verdict": str(worst([c.verdict for c in checks])),
         "checks": len(checks),
         "objections": objections,
+        "findings": [
+            [f.audit, f.quantity, f.subject, f.estimate, f.interval.low, f.interval.high]
+            for outcome in outcomes
+            for f in outcome.findings
+            if any((r.audit, r.quantity) == (f.audit, f.quantity) and r.subjects.reads(f.subject) for r in asked.checks)
+        ],
         "seconds": round(seconds, 2),
     }
 
