@@ -38,6 +38,9 @@ from privacy.table import Table
 NEIGHBOURS = 20
 """Most neighbours a density is estimated from."""
 
+OF_ONE_TABLE = frozenset({"nearest neighbour", "fifth nearest neighbour", "twentieth nearest neighbour"})
+"""Attacks that know no sample of the population."""
+
 FLOOR = 1e-3
 """Added to a distance before its logarithm, in units of a public range: twins are near, not infinitely near."""
 
