@@ -108,9 +108,14 @@ def estimate_finding(
     n: int,
     limits: tuple[float, float],
     looked_at: int,
+    slope: float = 0.0,
     audience: Audience = Audience.INTERNAL,
 ) -> Finding:
     """A finding with normal bounds, cut to the quantity's own range; internal unless it was bought.
+
+    Where the variance of an estimate grows with what it estimates, bounds of equal width on both sides are too near
+    above and too far below. They are therefore the truths with whose own variance the estimate is just compatible, as
+    in the score interval of Wilson 1927: (estimate - truth)^2 = z^2 (error^2 + slope (truth - estimate)).
 
     Args:
         audit: name of the audit.
@@ -123,12 +128,15 @@ def estimate_finding(
         n: rows behind it.
         limits: smallest and largest value the quantity can take.
         looked_at: how many estimates the bounds hold for at once (Bonferroni); 1 for one fixed beforehand.
+        slope: how much the squared error grows by a unit of the truth.
         audience: who may see it.
     """
     ends = []
     for confidence in (USUAL, STRICT):
-        reach = float(-ndtri((1 - confidence) / looked_at)) * error
-        ends.append(Interval(max(estimate - reach, limits[0]), min(estimate + reach, limits[1]), confidence))
+        z = float(-ndtri((1 - confidence) / looked_at))
+        shift, reach = z**2 * slope / 2, math.hypot(z * error, z**2 * slope / 2)
+        low, high = max(estimate + shift - reach, limits[0]), min(estimate + shift + reach, limits[1])
+        ends.append(Interval(low, high, confidence))
     return Finding(
         audit=audit,
         quantity=quantity,
