@@ -104,8 +104,8 @@ def personal(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a spreadsheet may execute a cell (OWASP, "CSV injection"): numbers and lone signs are none."""
-    return text[:1] in tuple("=+-@\t\r") and not NUMBER.fullmatch(text)
+    """Whether a spreadsheet may execute a cell, full-width signs too (OWASP, "CSV injection"); no number is one."""
+    return text[:1] in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20") and not NUMBER.fullmatch(text)
 
 
 def _findings(synthetic: Table, schema: Schema) -> Iterator[Finding]:
@@ -113,7 +113,7 @@ def _findings(synthetic: Table, schema: Schema) -> Iterator[Finding]:
     troubles = {
         "columns that read like personal data": [n for n, words in texts.items() if any(map(personal, words))],
         "columns of free text or identifiers": [n for n, words in texts.items() if _is_free(words, len(synthetic))],
-        "columns with formula cells": [n for n, words in texts.items() if any(map(is_formula, words))],
+        "columns with formula cells": [n for n in schema.names if any(map(is_formula, [n, *texts.get(n, [])]))],
         "columns named like an identifier": [n for n in schema.names if _words(n) & NAMES],
     }
     n = len(schema.columns)

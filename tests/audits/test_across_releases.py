@@ -25,6 +25,7 @@ from privacy.table import Table, make_table
 from tests.controls import earlier_release, evidence, fresh_draw, memoriser, renewer
 
 N = 8_000
+QUICK = AcrossReleases(max_targets=2_000, max_known=2_000)
 
 
 def blurred(table: Table, rng: np.random.Generator) -> Table:
@@ -56,7 +57,7 @@ def p_of(findings: Sequence[Finding]) -> float:
 
 def checks(given: Evidence) -> list[Verdict]:
     """What the gate says of this audit, by the rules of `internal`."""
-    outcomes = run_suite([AcrossReleases()], given, {AcrossReleases.name: np.random.default_rng(5)})
+    outcomes = run_suite([QUICK], given, {AcrossReleases.name: np.random.default_rng(5)})
     policy = load_policy("internal")
     rules = tuple(rule for rule in policy.checks if rule.audit == AcrossReleases.name)
     return [check.verdict for check in outcome_checks(outcomes, replace(policy, checks=rules))]
@@ -66,8 +67,8 @@ def test_what_one_table_hides_two_tell() -> None:
     """One seed. In a sweep of six seeds two tables were below .001 in 5, and one table was in none."""
     given = evidence(hider, n=N, seed=3)
     assert p_of(Copies().run(given, np.random.default_rng(1))) > 0.01
-    assert p_of(AcrossReleases().run(given, np.random.default_rng(1))) < 0.001
-    assert p_of(AcrossReleases().run(replace(given, earlier=_another(given)), np.random.default_rng(1))) > 0.01
+    assert p_of(QUICK.run(given, np.random.default_rng(1))) < 0.001
+    assert p_of(QUICK.run(replace(given, earlier=_another(given)), np.random.default_rng(1))) > 0.01
 
 
 def _another(given: Evidence) -> tuple[Table, ...]:
@@ -90,7 +91,7 @@ def test_how_far_a_table_repeats_an_earlier_one_is_told() -> None:
     given = evidence(hider, n=2_000)
     (repeated,) = [
         f
-        for f in AcrossReleases(max_targets=1_000).run(given, np.random.default_rng(1))
+        for f in QUICK.run(given, np.random.default_rng(1))
         if f.quantity == "excess of rows that repeat an earlier table"
     ]
     assert repeated.estimate == pytest.approx(0.98, abs=0.005)
@@ -99,8 +100,8 @@ def test_how_far_a_table_repeats_an_earlier_one_is_told() -> None:
 def test_without_an_earlier_table_there_is_no_answer() -> None:
     given = evidence(fresh_draw, n=1_500)
     with pytest.raises(InconclusiveError, match="no earlier release"):
-        AcrossReleases().run(replace(given, earlier=()), np.random.default_rng(1))
+        QUICK.run(replace(given, earlier=()), np.random.default_rng(1))
     few = given.earlier[0].select(np.arange(10))
     with pytest.raises(InconclusiveError, match="fewer than 20 rows"):
-        AcrossReleases().run(replace(given, earlier=(few,)), np.random.default_rng(1))
-    assert AcrossReleases().run(replace(given, earlier=(few, given.earlier[0])), np.random.default_rng(1))
+        QUICK.run(replace(given, earlier=(few,)), np.random.default_rng(1))
+    assert QUICK.run(replace(given, earlier=(few, given.earlier[0])), np.random.default_rng(1))

@@ -42,7 +42,21 @@ def test_does_not_read_like_personal_data(text: str) -> None:
     assert personal(text) == ""
 
 
-@pytest.mark.parametrize("text", ["=1+1", "=HYPERLINK(A1)", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd", "\tx", "\rx"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "=HYPERLINK(A1)",
+        "@SUM(A1)",
+        "+cmd|' /C calc'!A0",
+        "-2+3+cmd",
+        "\tx",
+        "\rx",
+        "\nx",
+        "\uff1d1+1",
+        "\uff20SUM(A1)",
+    ],
+)
 def test_formulas(text: str) -> None:
     assert is_formula(text)
 
@@ -61,6 +75,13 @@ def _counts(levels: tuple[str, ...], codes: np.ndarray[tuple[int], np.dtype[np.i
     table = Table(schema, columns, {}, given.synthetic.units)
     found = Content().run(replace(given, schema=schema, synthetic=table), np.random.default_rng(0))
     return {f.quantity: f.estimate for f in found if not f.subject}
+
+
+def test_the_name_of_a_column_is_a_cell_too() -> None:
+    """It is the first cell a spreadsheet opens."""
+    given = renamed(evidence(fresh_draw, n=1_000), {"income": "=1+1"})
+    found = {(f.quantity, f.subject) for f in Content().run(given, np.random.default_rng(0))}
+    assert ("columns with formula cells", "=1+1") in found
 
 
 def test_free_text_and_identifiers_are_told_from_categories() -> None:
