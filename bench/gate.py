@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -30,6 +30,7 @@ from audits.assignment import Parts, assign, design_for
 from audits.distance import features, others
 from audits.evidence import Evidence
 from audits.intervals import USUAL, clopper_pearson
+from audits.protocol import Audit
 from audits.registry import STANDARD
 from audits.release.gate import Verdict, one_run_check, outcome_checks, worst
 from audits.release.policy import Effect, load_policy
@@ -59,13 +60,15 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("gate.jsonl"))
     asked = arguments.parse_args()
     whole = real_rows(asked.table)
-    done = _read(asked.out)
+    blocking = {rule.audit for rule in load_policy(asked.policy).checks if rule.effect is Effect.BLOCK}
+    suite = [audit for audit in STANDARD if audit.name in blocking]
+    done = results(asked.out)
     for name in asked.releases:
         for run in range(asked.runs):
             key = [asked.table, asked.policy, asked.rows, name, run]
             if any(line["key"] == key for line in done):
                 continue
-            line = {"key": key, **judged(whole, name, run, asked.rows, asked.policy)}
+            line = {"key": key, **judged(whole, RELEASES[name], run, asked.rows, asked.policy, suite)}
             done.append(line)
             with asked.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -81,13 +84,15 @@ def real_rows(table: str) -> Table:
     return whole.conform(resolve(schema, (whole,)))
 
 
-def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mapping[str, Any]:
-    """One release of a kind: its verdict, what objected, and the seconds of the audits."""
+def judged(
+    whole: Table, release: Release, run: int, n_rows: int, policy: str, suite: Sequence[Audit]
+) -> Mapping[str, Any]:
+    """One release of a kind: its verdict, what objected, what its rules read, and the seconds of the audits."""
     rng = default_rng([run, n_rows])
     order = rng.permutation(len(whole))
     parts = assign(whole.select(order[:n_rows]), design_for(None), system_noise())
     fresh = whole.select(order[n_rows : 2 * n_rows])
-    released = RELEASES[name](parts, fresh, default_rng([run, 7]))
+    released = release(parts, fresh, default_rng([run, 7]))
     evidence = Evidence(
         schema=whole.schema,
         train=parts.train,
@@ -98,9 +103,8 @@ def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mappi
         claimed_delta=CLAIMED_DELTA,
     )
     asked = load_policy(policy)
-    blocking = {rule.audit for rule in asked.checks if rule.effect is Effect.BLOCK}
     start = perf_counter()
-    outcomes = run_suite([a for a in STANDARD if a.name in blocking], evidence, Streams(run))
+    outcomes = run_suite(suite, evidence, Streams(run))
     seconds = perf_counter() - start
     checks = [c for c in outcome_checks(outcomes, asked) if c.effect is Effect.BLOCK] + [
         one_run_check(outcomes, CLAIMED_EPSILON, asked)
@@ -210,7 +214,8 @@ def _mixed(parts: Parts, fresh: Table, bad: Mapping[str, npt.NDArray[np.generic]
     return make_table(rest.schema, columns)
 
 
-def _read(path: Path) -> list[Mapping[str, Any]]:
+def results(path: Path) -> list[Mapping[str, Any]]:
+    """Lines of a results file; none where there is no file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
