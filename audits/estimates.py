@@ -108,14 +108,13 @@ def estimate_finding(
     n: int,
     limits: tuple[float, float],
     looked_at: int,
-    slope: float = 0.0,
+    shift: float = 0.0,
     audience: Audience = Audience.INTERNAL,
 ) -> Finding:
     """A finding with normal bounds, cut to the quantity's own range; internal unless it was bought.
 
-    Where the variance of an estimate grows with what it estimates, bounds of equal width on both sides are too near
-    above and too far below. They are therefore the truths with whose own variance the estimate is just compatible, as
-    in the score interval of Wilson 1927: (estimate - truth)^2 = z^2 (error^2 + slope (truth - estimate)).
+    An estimate that is skewed, since its error grows with it, has bounds about a middle that lies above it: by `shift`
+    times z^2, where z is the normal quantile of the confidence.
 
     Args:
         audit: name of the audit.
@@ -128,14 +127,14 @@ def estimate_finding(
         n: rows behind it.
         limits: smallest and largest value the quantity can take.
         looked_at: how many estimates the bounds hold for at once (Bonferroni); 1 for one fixed beforehand.
-        slope: how much the squared error grows by a unit of the truth.
+        shift: how far the middle of bounds of one standard error lies above the estimate; from 0.
         audience: who may see it.
     """
     ends = []
     for confidence in (USUAL, STRICT):
         z = float(-ndtri((1 - confidence) / looked_at))
-        shift, reach = z**2 * slope / 2, math.hypot(z * error, z**2 * slope / 2)
-        low, high = max(estimate + shift - reach, limits[0]), min(estimate + shift + reach, limits[1])
+        middle, reach = estimate + z**2 * shift, math.hypot(z * error, z**2 * shift)
+        low, high = max(middle - reach, limits[0]), min(middle + reach, limits[1])
         ends.append(Interval(low, high, confidence))
     return Finding(
         audit=audit,

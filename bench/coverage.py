@@ -21,7 +21,7 @@ from audits.attacks.one_run import epsilon_bound
 from audits.estimates import estimate_finding, mean_variance
 from audits.fairness.representation import Group, ratio_interval
 from audits.fidelity.contrast import Binned, Reporter, Sides, contrast
-from audits.fidelity.mean_discrepancy import discrepancy, fourier_features, slope
+from audits.fidelity.mean_discrepancy import discrepancy, fourier_features, skew
 from audits.fidelity.measures import (
     Measure,
     cramers_v_gap,
@@ -218,7 +218,7 @@ def _of_discrepancy(n: int) -> Case:
     def once(rng: Generator) -> Interval:
         sides = (rng.normal(0, 1, (n, 3)), rng.normal(0, 1, (n, 3)) + shift)
         value, *parts = discrepancy(*(fourier_features(side.astype(np.float32), frequencies) for side in sides))
-        return _normal(value, math.sqrt(sum(part.var() for part in parts) / n), n, slope(n, *parts))
+        return _normal(value, math.sqrt(sum(part.var() for part in parts) / n), n, skew(n, *parts))
 
     return Case(float(truth.mean()), once)
 
@@ -260,7 +260,7 @@ def _miscalibrated(n: int, rng: Generator) -> tuple[float, Floats, float]:
     return value, influence, 1 / n**2
 
 
-def _normal(value: float, error: float, n: int, slope: float = 0.0) -> Interval:
+def _normal(value: float, error: float, n: int, shift: float = 0.0) -> Interval:
     return estimate_finding(
         audit="coverage",
         quantity="",
@@ -272,7 +272,7 @@ def _normal(value: float, error: float, n: int, slope: float = 0.0) -> Interval:
         n=n,
         limits=(-math.inf, math.inf),
         looked_at=1,
-        slope=slope,
+        shift=shift,
     ).interval
 
 
