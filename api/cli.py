@@ -63,6 +63,9 @@ Memory = Annotated[
 Deep = Annotated[
     bool, typer.Option("--deep", help="Ask the deep audits too: minutes to hours, estimated before they start.")
 ]
+WITH_EARLIER = "An earlier release of the population, to be held beside this one; repeatable."
+EarlierBundles = Annotated[list[Path] | None, typer.Option("--with-earlier", metavar="BUNDLE", help=WITH_EARLIER)]
+EarlierTables = Annotated[list[Path] | None, typer.Option("--with-earlier", metavar="FILE", help=WITH_EARLIER)]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -167,6 +170,7 @@ def release(
         str, typer.Option(help="Id of this request; a repeat takes up an unopened charge, or a stopped training.")
     ] = "",
     deep: Deep = False,
+    with_earlier: EarlierBundles = None,
     as_json: AsJson = False,
 ) -> None:
     """Charge, synthesise, audit, judge, and seal a bundle."""
@@ -190,6 +194,7 @@ def release(
         balance=tuple(balance or ()),
         given=given,
         deep=deep,
+        earlier=tuple(with_earlier or ()),
     )
     guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
 
@@ -232,6 +237,7 @@ def audit(
     policy: PolicyName,
     out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
     deep: Deep = False,
+    with_earlier: EarlierTables = None,
     ledger: LedgerFile = None,
     seed: Seed = None,
     as_json: AsJson = False,
@@ -246,6 +252,7 @@ def audit(
         out=out,
         seed=fresh_seed() if seed is None else seed,
         deep=deep,
+        earlier=tuple(with_earlier or ()),
     )
     guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
 

@@ -14,7 +14,7 @@ from api.recipe import Order
 from api.steps import Steps
 from audits.attacks.shadow import ShadowModels
 from audits.protocol import Audit
-from audits.registry import DEEP, STANDARD
+from audits.registry import DEEP, STANDARD, WITH_EARLIER
 from synthesizers.protocol import Plan
 
 MEASURED_ROWS, MEASURED_COLUMNS = 26_000, 15
@@ -33,9 +33,9 @@ STATISTICS_SECONDS = 0.3
 """Of a run of the shadow models, beside its fit."""
 
 
-def suite(*, deep: bool) -> tuple[Audit, ...]:
-    """The standard audits, and the deep ones where they are asked for."""
-    return (*STANDARD, *DEEP) if deep else STANDARD
+def suite(*, deep: bool, earlier: bool) -> tuple[Audit, ...]:
+    """The standard audits; that of earlier releases where there are any, and the deep ones where they are asked for."""
+    return (*STANDARD, *(WITH_EARLIER if earlier else ()), *(DEEP if deep else ()))
 
 
 def deep_seconds(n_rows: int | None, n_columns: int, plan: Plan | None, workers: int) -> float:

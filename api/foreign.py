@@ -37,7 +37,7 @@ REFERENCE_SHARE = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignAudit:
-    """What is asked: a synthetic table, the rows it was made from, and rows it was not."""
+    """What is asked: a synthetic table, the rows it was made from, rows it was not, and earlier tables of the same."""
 
     synthetic: Path
     train: Path
@@ -47,6 +47,7 @@ class ForeignAudit:
     out: Path
     seed: int
     deep: bool = False
+    earlier: tuple[Path, ...] = ()
 
 
 def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[Bundle, Decision, tuple[Outcome, ...]]:
@@ -66,7 +67,8 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     released = _released(schema)
     check_file(asked.train, schema)
     check_file(asked.holdout, schema)
-    check_file(asked.synthetic, released)
+    for table in (asked.synthetic, *asked.earlier):
+        check_file(table, released)
     check_target(asked.out)
 
     if asked.deep:
@@ -77,9 +79,10 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     train = read_table(asked.train, schema).bounded(noise)
     holdout = read_table(asked.holdout, schema).bounded(noise)
     synthetic = read_table(asked.synthetic, released)
+    earlier = [read_table(table, released) for table in asked.earlier]
 
     # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
-    full = resolve(schema, (train, holdout, synthetic))
+    full = resolve(schema, (train, holdout, synthetic, *earlier))
     scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
     evidence = Evidence(
         schema=full,
@@ -88,8 +91,10 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
         control=holdout.select(scored).conform(full),
         reference=holdout.select(~scored).conform(full),
         synthetic=synthetic.conform(full),
+        earlier=tuple(table.conform(full) for table in earlier),
     )
-    outcomes = run_suite(suite(deep=asked.deep), evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
+    audits = suite(deep=asked.deep, earlier=bool(earlier))
+    outcomes = run_suite(audits, evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
     points = joint_map(evidence, Streams(asked.seed)["map"])
 

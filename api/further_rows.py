@@ -1,7 +1,8 @@
 """More rows of a released model, at no further budget: drawn, audited and judged like the release it comes from.
 
 Drawing is post-processing of what was paid for. Judging needs the real rows: the internal half of the release knows
-which file they are in and how they were assigned, so the same rows train, control and stand by. Where the file is gone
+which file they are in and how they were assigned, so the same rows train, control and stand by. The released table is
+held beside the new rows, since whoever has these may have that one too. Where the file is gone
 or another one, there is no evidence, and nothing leaves.
 """
 
@@ -16,6 +17,8 @@ from typing import Any
 from api.asked_rows import target_of
 from api.attempts import check_room, put_forward
 from api.coins import Coins, file_digest
+from api.deep import suite
+from api.earlier import read_earlier
 from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.recipe import check_rows, check_seed, check_target
@@ -118,7 +121,9 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
         kept={MODEL: files[MODEL], COINS: files[COINS]},
         seed=asked.seed,
         out=asked.out,
+        audits=suite(deep=False, earlier=True),
         attempt=attempt,
+        earlier=read_earlier([bundle], model.schema),
     )
     return judge(candidate, home, charge, home.signing_key, steps)
 

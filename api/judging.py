@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
+from api.earlier import NO_EARLIER, Earlier
 from api.home import Installation
 from api.steps import Steps
 from api.streams import Streams
@@ -65,6 +66,7 @@ class Candidate:
         refit: the generator, for audits that fit it again; None where it is not at hand.
         bought: what was bought of real rows for card and gate; None where nothing was.
         attempt: which attempt on this version of the table it is; None where none are counted.
+        earlier: released tables of the population that are held beside it.
     """
 
     synthetic: Table
@@ -84,6 +86,7 @@ class Candidate:
     refit: Refit | None = None
     bought: Answers | None = None
     attempt: Attempt | None = None
+    earlier: Earlier = NO_EARLIER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +206,7 @@ def evidence_of(candidate: Candidate, rng: Generator) -> Evidence:
         claimed_delta=candidate.statement.claim.delta,
         expected_error=candidate.model.expected_error,
         refit=None if candidate.reweighted else candidate.refit,
+        earlier=candidate.earlier.tables,
     )
 
 
@@ -215,4 +219,5 @@ def _reproducibility(candidate: Candidate, digest: str) -> dict[str, str]:
         "generator sources": digest,
         "schema": candidate.schema.digest,
         "policy": candidate.policy.digest,
+        "earlier releases held beside it": ", ".join(candidate.earlier.digests) or "none",
     }

@@ -11,6 +11,7 @@ from api.attempts import put_forward
 from api.charging import opened
 from api.coins import Coins, fresh_coins
 from api.deep import announce, suite
+from api.earlier import read_earlier
 from api.home import Home, Installation
 from api.judging import Candidate, Release, judge
 from api.pricing import emitted
@@ -69,6 +70,7 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
         MODEL: save(model, order.synthesizer.name),
         COINS: coins.to_bytes(recipe.table),
     }
+    earlier = read_earlier(recipe.earlier, model.schema)
     attempt = put_forward(home, charge, order.schema, recipe.table, order.policy)
     candidate = Candidate(
         synthetic=synthetic,
@@ -84,10 +86,11 @@ def make(order: Order, home: Installation, charge: Charge, privacy: PrivacyFilte
         seed=recipe.seed,
         out=recipe.out,
         held=recipe.held,
-        audits=suite(deep=recipe.deep),
+        audits=suite(deep=recipe.deep, earlier=bool(earlier.tables)),
         refit=refitting_of(order, halves, model.schema, len(synthetic)),
         bought=bought,
         attempt=attempt,
+        earlier=earlier,
     )
     return judge(candidate, home, charge, home.signing_key, steps)
 

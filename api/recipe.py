@@ -9,6 +9,7 @@ from pathlib import Path
 
 from api.asked_rows import target_of
 from api.coins import place_of
+from api.earlier import check_earlier
 from api.executors import executor_of
 from api.pricing import Price, price
 from audits.assignment import Design, design_for
@@ -57,6 +58,7 @@ class Recipe:
         memory: bytes the run may be expected to need at most; None for what the machine has.
         held: whether people must let the table out even where every check passed.
         deep: whether the deep audits are asked as well.
+        earlier: bundles of earlier releases of the population, which the audits hold beside this one.
     """
 
     table: TableFile
@@ -77,6 +79,7 @@ class Recipe:
     given: Path | None = None
     held: bool = False
     deep: bool = False
+    earlier: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +138,7 @@ def place(recipe: Recipe) -> Order:
     order = order_of(recipe)
     check_file(recipe.table, order.schema)
     check_target(recipe.out)
+    check_earlier(recipe.earlier, order.schema)
     return order
 
 

@@ -108,9 +108,13 @@ def estimate_finding(
     n: int,
     limits: tuple[float, float],
     looked_at: int,
+    shift: float = 0.0,
     audience: Audience = Audience.INTERNAL,
 ) -> Finding:
     """A finding with normal bounds, cut to the quantity's own range; internal unless it was bought.
+
+    An estimate that is skewed, since its error grows with it, has bounds about a middle that lies above it: by `shift`
+    times z^2, where z is the normal quantile of the confidence.
 
     Args:
         audit: name of the audit.
@@ -123,12 +127,15 @@ def estimate_finding(
         n: rows behind it.
         limits: smallest and largest value the quantity can take.
         looked_at: how many estimates the bounds hold for at once (Bonferroni); 1 for one fixed beforehand.
+        shift: how far the middle of bounds of one standard error lies above the estimate; from 0.
         audience: who may see it.
     """
     ends = []
     for confidence in (USUAL, STRICT):
-        reach = float(-ndtri((1 - confidence) / looked_at)) * error
-        ends.append(Interval(max(estimate - reach, limits[0]), min(estimate + reach, limits[1]), confidence))
+        z = float(-ndtri((1 - confidence) / looked_at))
+        middle, reach = estimate + z**2 * shift, math.hypot(z * error, z**2 * shift)
+        low, high = max(middle - reach, limits[0]), min(middle + reach, limits[1])
+        ends.append(Interval(low, high, confidence))
     return Finding(
         audit=audit,
         quantity=quantity,

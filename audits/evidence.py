@@ -62,6 +62,7 @@ class Evidence:
             promise is made or somebody else chose who trained.
         expected_error: error bound of every measured marginal from its noise alone, by clique; public.
         refit: the generator, to be fitted again; None where it is not at hand.
+        earlier: other released tables of the same population.
     """
 
     schema: Schema
@@ -73,3 +74,4 @@ class Evidence:
     claimed_delta: float | None = None
     expected_error: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     refit: Refit | None = None
+    earlier: tuple[Table, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from audits.attacks.across_releases import AcrossReleases
 from audits.attacks.attribute_inference import AttributeInference
 from audits.attacks.combination import AttackCombination
 from audits.attacks.copies import Copies
@@ -53,6 +54,9 @@ STANDARD: tuple[Audit, ...] = (
 )
 """What every release is asked, in order."""
 
+WITH_EARLIER: tuple[Audit, ...] = (AcrossReleases(),)
+"""What is asked beside it where earlier releases of the population are at hand."""
+
 DEEP: tuple[Audit, ...] = (
     AttackCombination(),
     ShadowModels(),
@@ -63,4 +67,4 @@ DEEP: tuple[Audit, ...] = (
 )
 """What is asked beside it on request, in order: minutes to hours, in several repeats."""
 
-AUDITS: Mapping[str, Audit] = MappingProxyType({audit.name: audit for audit in (*STANDARD, *DEEP)})
+AUDITS: Mapping[str, Audit] = MappingProxyType({audit.name: audit for audit in (*STANDARD, *WITH_EARLIER, *DEEP)})

@@ -5,14 +5,16 @@ coins as a release does; from the other half come fresh rows of the same populat
 nothing. Into these a leak is planted, or the table comes from a generator without privacy that overfits. The blocking
 audits of a shipped policy then run as they do in a release, and the verdicts are counted, with Clopper-Pearson bounds.
 
-A generator is trained anew in every run. A run takes seconds; lines already in the results file are not run again.
+A generator is trained anew in every run. A run takes seconds; lines already in the results file are not run again. What
+every rule read is kept with the verdict, so that the copying p-value of fresh rows can be held against the uniform
+distribution that it may not lie below.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -28,6 +30,7 @@ from audits.assignment import Parts, assign, design_for
 from audits.distance import features, others
 from audits.evidence import Evidence
 from audits.intervals import USUAL, clopper_pearson
+from audits.protocol import Audit
 from audits.registry import STANDARD
 from audits.release.gate import Verdict, one_run_check, outcome_checks, worst
 from audits.release.policy import Effect, load_policy
@@ -57,13 +60,15 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, default=Path("gate.jsonl"))
     asked = arguments.parse_args()
     whole = real_rows(asked.table)
-    done = _read(asked.out)
+    blocking = {rule.audit for rule in load_policy(asked.policy).checks if rule.effect is Effect.BLOCK}
+    suite = [audit for audit in STANDARD if audit.name in blocking]
+    done = results(asked.out)
     for name in asked.releases:
         for run in range(asked.runs):
             key = [asked.table, asked.policy, asked.rows, name, run]
             if any(line["key"] == key for line in done):
                 continue
-            line = {"key": key, **judged(whole, name, run, asked.rows, asked.policy)}
+            line = {"key": key, **judged(whole, RELEASES[name], run, asked.rows, asked.policy, suite)}
             done.append(line)
             with asked.out.open("a") as file:
                 file.write(json.dumps(line) + "\n")
@@ -79,13 +84,15 @@ def real_rows(table: str) -> Table:
     return whole.conform(resolve(schema, (whole,)))
 
 
-def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mapping[str, Any]:
-    """One release of a kind: its verdict, what objected, and the seconds of the audits."""
+def judged(
+    whole: Table, release: Release, run: int, n_rows: int, policy: str, suite: Sequence[Audit]
+) -> Mapping[str, Any]:
+    """One release of a kind: its verdict, what objected, what its rules read, and the seconds of the audits."""
     rng = default_rng([run, n_rows])
     order = rng.permutation(len(whole))
     parts = assign(whole.select(order[:n_rows]), design_for(None), system_noise())
     fresh = whole.select(order[n_rows : 2 * n_rows])
-    released = RELEASES[name](parts, fresh, default_rng([run, 7]))
+    released = release(parts, fresh, default_rng([run, 7]))
     evidence = Evidence(
         schema=whole.schema,
         train=parts.train,
@@ -96,9 +103,8 @@ def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mappi
         claimed_delta=CLAIMED_DELTA,
     )
     asked = load_policy(policy)
-    blocking = {rule.audit for rule in asked.checks if rule.effect is Effect.BLOCK}
     start = perf_counter()
-    outcomes = run_suite([a for a in STANDARD if a.name in blocking], evidence, Streams(run))
+    outcomes = run_suite(suite, evidence, Streams(run))
     seconds = perf_counter() - start
     checks = [c for c in outcome_checks(outcomes, asked) if c.effect is Effect.BLOCK] + [
         one_run_check(outcomes, CLAIMED_EPSILON, asked)
@@ -108,6 +114,12 @@ def judged(whole: Table, name: str, run: int, n_rows: int, policy: str) -> Mappi
         "verdict": str(worst([c.verdict for c in checks])),
         "checks": len(checks),
         "objections": objections,
+        "findings": [
+            [f.audit, f.quantity, f.subject, f.estimate, f.interval.low, f.interval.high]
+            for outcome in outcomes
+            for f in outcome.findings
+            if any((r.audit, r.quantity) == (f.audit, f.quantity) and r.subjects.reads(f.subject) for r in asked.checks)
+        ],
         "seconds": round(seconds, 2),
     }
 
@@ -202,7 +214,8 @@ def _mixed(parts: Parts, fresh: Table, bad: Mapping[str, npt.NDArray[np.generic]
     return make_table(rest.schema, columns)
 
 
-def _read(path: Path) -> list[Mapping[str, Any]]:
+def results(path: Path) -> list[Mapping[str, Any]]:
+    """Lines of a results file; none where there is no file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -37,8 +37,12 @@ def evidence(synthetic: Synthetic, *, n: int = 8_000, seed: int = 0, sampler: Sa
         control=parts.control,
         reference=parts.reference,
         synthetic=synthetic(parts, np.random.default_rng([seed, 77])),
+        earlier=(earlier_release(parts, sampler),),
         refit=Refitted(synthetic, parts),
     )
+
+
+EARLIER_SEED = 78
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,19 @@ class Refitted:
             sides = self.parts.train.select(run.train), self.parts.control.select(run.control)
             parts = replace(self.parts, train=stacked(sides))
             yield look(self.synthetic(parts, np.random.default_rng([run.seed, 79])))
+
+
+def earlier_release(parts: Parts, sampler: Sampler = population) -> Table:
+    """What was released of the population before: a fresh draw, the same in every evidence."""
+    return fresh_draw_of(sampler)(parts, np.random.default_rng(EARLIER_SEED))
+
+
+def renewer(parts: Parts, rng: Generator) -> Table:
+    """Keeps two thirds of the earlier release and adds training rows, every number moved a little."""
+    kept, added = earlier_release(parts), near_memoriser(parts, rng)
+    n = len(added) // 3
+    columns = {name: np.concatenate([added.columns[name][:n], kept.columns[name][n:]]) for name in kept.columns}
+    return make_table(kept.schema, columns)
 
 
 def fresh_draw(parts: Parts, rng: Generator) -> Table:
@@ -145,6 +162,7 @@ def renamed(given: Evidence, names: dict[str, str]) -> Evidence:
         reference=rename(given.reference),
         synthetic=rename(given.synthetic),
         refit=again,
+        earlier=tuple(map(rename, given.earlier)),
     )
 
 

@@ -52,6 +52,7 @@ def order_for(
     request: str,
     table: TableFile = NOWHERE,
     out: Path = NOWHERE,
+    earlier: tuple[Path, ...] = (),
 ) -> Order:
     """Check and price a request; opens no file. Raises a ReleaseError.
 
@@ -62,6 +63,7 @@ def order_for(
         request: its id.
         table: where the table lies, for whoever carries it out.
         out: where the bundle goes, likewise.
+        earlier: bundles of the population that are out, likewise.
     """
     recipe = Recipe(
         table=table,
@@ -78,6 +80,7 @@ def order_for(
         where=tuple(asked["where"]),
         balance=tuple(asked["balance"]),
         held=True,
+        earlier=earlier,
     )
     schema = schema_of(dataset)
     check_policy(schema, policy)

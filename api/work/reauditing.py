@@ -6,11 +6,13 @@ import json
 
 from api.attempts import check_room, put_forward
 from api.coins import Coins
+from api.deep import suite
 from api.desk.desk import Desk
 from api.desk.ordering import order_for, policy_of
 from api.desk.reaudits import DECISION, FINDINGS, place
 from api.desk.record import SERVICE, deciding, record
 from api.desk.states import ReleaseState
+from api.earlier import read_earlier
 from api.further_rows import restated
 from api.judging import Candidate, judge
 from api.splitting import split
@@ -20,7 +22,7 @@ from api.store.tables import Dataset, Release
 from api.streams import Streams, fresh_seed
 from api.vault.tables import table_at
 from api.work.installation import ServiceInstallation
-from api.work.shelf import clear, get_bundle
+from api.work.shelf import EARLIER, clear, earlier_bundles, get_bundle
 from audits.release.bundle import COINS, MODEL
 from audits.release.review import internal_files
 from audits.release.verify import signed_predicate
@@ -66,6 +68,7 @@ def _candidate(desk: Desk, found: Release, dataset: Dataset, home: ServiceInstal
     home.ledger.record(charge, "attempt", {"reaudit_of": found.bundle})
     attempt = put_forward(home, charge, order.schema, table, order.policy)
     streams = Streams(fresh_seed())
+    others = read_earlier(earlier_bundles(desk, dataset, found.id, home.folder / EARLIER), model.schema)
     return Candidate(
         synthetic=read_table(bundle / "data" / "synthetic.parquet", model.schema),
         model=model,
@@ -80,5 +83,7 @@ def _candidate(desk: Desk, found: Release, dataset: Dataset, home: ServiceInstal
         seed=streams.seed,
         out=order.recipe.out,
         held=True,
+        audits=suite(deep=False, earlier=bool(others.tables)),
         attempt=attempt,
+        earlier=others,
     )

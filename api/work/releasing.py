@@ -15,7 +15,7 @@ from api.steps import Steps
 from api.tracing import Span
 from api.vault.tables import table_at
 from api.work.installation import ServiceInstallation
-from api.work.shelf import clear, put_bundle
+from api.work.shelf import EARLIER, clear, earlier_bundles, put_bundle
 from audits.release.gate import Verdict
 from audits.release.staging import BUNDLE, internal_half
 from audits.release.verify import signed_predicate
@@ -51,7 +51,8 @@ def _make(desk: Desk, run: Run, folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True)
     found, dataset = looked_up(desk, run)
     table = table_at(desk.vault, found.table_name)
-    order = order_for(dataset, found.asked, policy_of(found.policy), run.release, table, folder / BUNDLE)
+    out_before = earlier_bundles(desk, dataset, run.release, folder / EARLIER)
+    order = order_for(dataset, found.asked, policy_of(found.policy), run.release, table, folder / BUNDLE, out_before)
     home = ServiceInstallation(desk, folder)
     _ = home.signing_key  # made before the charge is opened: a folder nobody may write to must not cost budget
     check_room(home, order.schema, table, order.policy)

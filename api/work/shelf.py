@@ -7,12 +7,24 @@ import json
 import shutil
 from pathlib import Path
 
+from sqlalchemy import select
+
 from api.desk.desk import Desk
+from api.desk.ordering import schema_of
+from api.desk.states import ReleaseState
+from api.earlier import schema_in
+from api.store.database import reading
+from api.store.tables import Dataset, Release
 from api.vault.vault import bundle_name, quarantine_name
 from audits.release.bundle import PROVENANCE
 from audits.release.quarantine import KEY, Quarantine
 from audits.release.signing import write_secret
 from audits.release.staging import BUNDLE, internal_half
+
+EARLIER = "earlier"
+"""Where a run finds the tables that are out, below its folder."""
+
+WAS_OUT = (ReleaseState.PUBLISHED, ReleaseState.WITHDRAWN, ReleaseState.EXPIRED)
 
 
 def put_bundle(desk: Desk, release: str, folder: Path) -> str:
@@ -43,6 +55,31 @@ def get_bundle(desk: Desk, release: str, digest: str, folder: Path) -> Path:
         desk.vault.files.take_out(quarantine_name(item), room)
         write_secret(room / KEY, desk.vault.keys.open(quarantine_name(item)))
     return bundle
+
+
+def earlier_bundles(desk: Desk, dataset: Dataset, release: str, folder: Path) -> tuple[Path, ...]:
+    """Copy the recipients' halves of every other table of the population that ever was out, below a new folder.
+
+    Tables that were withdrawn or have expired are among them: whoever took them may have them still. Those of other
+    columns than this dataset's are left out, since their rows do not compare.
+
+    Returns:
+        Places of the bundles, the oldest first.
+    """
+    query = (
+        select(Release)
+        .join(Dataset, Dataset.id == Release.dataset)
+        .where(Dataset.population == dataset.population, Release.state.in_(WAS_OUT), Release.id != release)
+        .order_by(Release.id)
+    )
+    with reading(desk.engine) as session:
+        found = list(session.scalars(query))
+    bundles = []
+    for one in found:
+        desk.vault.files.take_out(f"{bundle_name(one.id, one.bundle)}/{BUNDLE}", folder / one.id)
+        bundles.append(folder / one.id)
+    names = schema_of(dataset).names
+    return tuple(bundle for bundle in bundles if schema_in(bundle).names == names)
 
 
 def destroy_waiting(desk: Desk, item: str) -> None:

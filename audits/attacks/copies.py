@@ -98,9 +98,9 @@ class Copies:
             raise InconclusiveError(f"train or control has fewer than {MIN_UNITS} units")
         if not len(evidence.synthetic):
             raise InconclusiveError("the synthetic table has no rows")
-        matches = _matches(train, control, evidence.synthetic, evidence.schema)
+        matches = matches_of(train, control, evidence.synthetic, evidence.schema)
         looked = self._looked_at(train, rng)
-        near = _near(train.select(looked), control, evidence)
+        near = near_of(train.select(looked), control, evidence.synthetic, evidence.schema)
         tests = self._tests(matches, near, looked)
         is_train = np.arange(len(train) + len(control)) < len(train)
         n_rows = len(train), len(control)
@@ -114,25 +114,30 @@ class Copies:
                 worse="lower",
                 n=sum(n_rows),
             ),
-            _excess("excess of exact matches", matches.whole, n_rows),
+            excess_of(self.name, "excess of exact matches", matches.whole, n_rows),
             *(
-                _excess(f"excess of near copies at {100 * q:g}%", _closest(near, q), (len(looked), len(control)))
+                excess_of(
+                    self.name, f"excess of near copies at {100 * q:g}%", closest(near, q), (len(looked), len(control))
+                )
                 for q in self.quantiles
             ),
         )
 
-    def _tests(self, matches: _Matches, near: _Near, looked: Rows) -> list[Contrast]:
+    def _tests(self, matches: Matches, near: Near, looked: Rows) -> list[Contrast]:
         """Every contrast over all rows, with its weight."""
         n, n_control = len(matches.whole), len(near.to_synthetic) - len(looked)
         here = np.concatenate([looked, np.arange(n - n_control, n)])
         scales = (near, self.quantiles), (near.relative, self.relative), (near.isolated, self.isolated)
-        closest = [_closest(scale, quantile) for scale, quantiles in scales for quantile in quantiles]
-        closest += [_most_isolated(matches.any_column[here], near, quantile) for quantile in self.one_out]
-        weight = len(closest) + 4.0
+        nearest_rows = [closest(scale, quantile) for scale, quantiles in scales for quantile in quantiles]
+        nearest_rows += [_most_isolated(matches.any_column[here], near, quantile) for quantile in self.one_out]
+        weight = len(nearest_rows) + 4.0
         return [
             Contrast(matches.whole, matches.unique, weight),
             Contrast(matches.any_column, matches.any_unique, weight),
-            *(Contrast(_over(hits, here, n), _over(np.ones(len(here), np.bool_), here, n), weight) for hits in closest),
+            *(
+                Contrast(_over(hits, here, n), _over(np.ones(len(here), np.bool_), here, n), weight)
+                for hits in nearest_rows
+            ),
             *(Contrast(h, u, weight / 2 * len(matches.columns)) for h, u in matches.columns),
         ]
 
@@ -142,11 +147,11 @@ class Copies:
         return np.sort(rng.choice(len(train), self.max_near_rows, replace=False))
 
 
-def _excess(quantity: str, hits: Mask, n_rows: tuple[int, int]) -> Finding:
-    """Hits among train rows as a share of them, minus the same of control rows."""
+def excess_of(audit: str, quantity: str, hits: Mask, n_rows: tuple[int, int]) -> Finding:
+    """Hits among train rows as a share of them, minus the same of control rows; train first."""
     n, n_control = n_rows
     return excess_finding(
-        audit=Copies.name,
+        audit=audit,
         quantity=quantity,
         subject="",
         hits=int(hits[:n].sum()),
@@ -172,35 +177,40 @@ def _over(hits: Mask, here: Rows, n: int) -> Mask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Near:
+class Near:
     """Real rows, train first: how far the synthetic table is, and how far the other real rows are, one and five."""
 
     to_synthetic: Floats
     to_real: Floats
     isolation: Floats
 
+    def at(self, to_synthetic: Floats) -> Near:
+        """The same rows at other distances to what is released."""
+        return replace(self, to_synthetic=to_synthetic)
+
     @property
-    def relative(self) -> _Near:
+    def relative(self) -> Near:
         """Distance to the synthetic table in units of the distance to the nearest other real row."""
-        return replace(self, to_synthetic=self.to_synthetic / (self.to_real + 1 / GRID))
+        return self.at(self.to_synthetic / (self.to_real + 1 / GRID))
 
     @property
-    def isolated(self) -> _Near:
+    def isolated(self) -> Near:
         """Distance to the synthetic table in units of the mean distance to five other real rows, both a little more."""
-        return replace(self, to_synthetic=(self.to_synthetic + OFF) / (self.isolation + OFF))
+        return self.at((self.to_synthetic + OFF) / (self.isolation + OFF))
 
 
-def _near(train: Table, control: Table, evidence: Evidence) -> _Near:
-    real = join(features(train, evidence.schema), features(control, evidence.schema))
+def near_of(train: Table, control: Table, synthetic: Table, schema: Schema) -> Near:
+    """How near real rows are to a table, and to each other."""
+    real = join(features(train, schema), features(control, schema))
     to_real = others(real, 5)
-    return _Near(
-        to_synthetic=nearest(real, features(evidence.synthetic, evidence.schema), 1)[:, 0],
+    return Near(
+        to_synthetic=nearest(real, features(synthetic, schema), 1)[:, 0],
         to_real=to_real[:, 0],
         isolation=to_real.mean(axis=1),
     )
 
 
-def _closest(near: _Near, quantile: float) -> Mask:
+def closest(near: Near, quantile: float) -> Mask:
     """The closest share of the real rows. What ties in both distances is in on both sides, so none is given away."""
     order = np.lexsort((-near.isolation, near.to_synthetic))
     last = order[max(0, int(np.ceil(quantile * len(order))) - 1)]
@@ -210,7 +220,7 @@ def _closest(near: _Near, quantile: float) -> Mask:
     return closest
 
 
-def _most_isolated(hits: Mask, near: _Near, quantile: float) -> Mask:
+def _most_isolated(hits: Mask, near: Near, quantile: float) -> Mask:
     """Of the rows that were matched, the most isolated: at most a share of all rows, and what ties with the last."""
     most = max(1, int(np.ceil(quantile * len(hits))))
     isolation = np.sort(near.isolation[hits])
@@ -220,7 +230,7 @@ def _most_isolated(hits: Mask, near: _Near, quantile: float) -> Mask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Matches:
+class Matches:
     """Real rows, train first: exact matches of unique records on all columns, without each, and without any one.
 
     Attributes:
@@ -236,7 +246,8 @@ class _Matches:
     any_unique: Mask
 
 
-def _matches(train: Table, control: Table, synthetic: Table, schema: Schema) -> _Matches:
+def matches_of(train: Table, control: Table, synthetic: Table, schema: Schema) -> Matches:
+    """Which real rows a table has."""
     real = np.concatenate([hashes(train, schema), hashes(control, schema)], axis=1)
     released = hashes(synthetic, schema)
     whole, released_whole = real.sum(axis=0), released.sum(axis=0)
@@ -251,7 +262,7 @@ def _matches(train: Table, control: Table, synthetic: Table, schema: Schema) -> 
         found = unique_rest & np.isin(rest, released_whole - released[j])
         columns.append((found, unique_rest))
         any_unique, any_hit = any_unique | unique_rest, any_hit | found
-    return _Matches(whole=hits, unique=unique, columns=tuple(columns), any_column=any_hit, any_unique=any_unique)
+    return Matches(whole=hits, unique=unique, columns=tuple(columns), any_column=any_hit, any_unique=any_unique)
 
 
 def _unique(rows: Hashes) -> Mask:

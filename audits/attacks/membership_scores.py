@@ -44,6 +44,9 @@ MIN_REFERENCE = 50
 NEIGHBOURS = 20
 """Most neighbours a density is estimated from."""
 
+OF_ONE_TABLE = frozenset({"nearest neighbour", "fifth nearest neighbour", "twentieth nearest neighbour"})
+"""Attacks that know no sample of the population."""
+
 FLOOR = 1e-3
 """Added to a distance before its logarithm, in units of a public range: twins are near, not infinitely near."""
 
@@ -86,13 +89,34 @@ def scored_targets(evidence: Evidence, max_targets: int, rng: Generator) -> tupl
         raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
     if len(evidence.synthetic) < NEIGHBOURS:
         raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
-    rows, released, schema = targets.rows, canonical(evidence.synthetic), evidence.schema
-    return targets, {
-        **_by_distance(rows, reference, released, schema),
-        "plagiarism": _by_share(rows, reference, released, schema, rng),
-        "classifier": _by_classifier(rows, reference, released, rng),
-        "marginals": _by_marginals(rows, reference, released, schema, evidence.expected_error, rng),
-        "error profile": _by_errors(rows, reference, released, schema, rng),
+    released = canonical(evidence.synthetic)
+    return targets, attack_scores(targets.rows, reference, released, evidence.schema, evidence.expected_error, rng)
+
+
+def attack_scores(
+    targets: Table,
+    reference: Table,
+    released: Table,
+    schema: Schema,
+    expected_error: Mapping[tuple[str, ...], float],
+    rng: Generator,
+) -> dict[str, Scores]:
+    """Scores of every attack by name; larger means more likely a member.
+
+    Args:
+        targets: rows attacked, one a protected unit.
+        reference: the attacker's own sample of the population, at least 20 rows.
+        released: the synthetic rows, at least 20.
+        schema: of all three.
+        expected_error: the marginals that the generator says it measured, by clique; these are attacked.
+        rng: chooses rows, and is for the models.
+    """
+    return {
+        **_by_distance(targets, reference, released, schema),
+        "plagiarism": _by_share(targets, reference, released, schema, rng),
+        "classifier": _by_classifier(targets, reference, released, rng),
+        "marginals": _by_marginals(targets, reference, released, schema, expected_error, rng),
+        "error profile": _by_errors(targets, reference, released, schema, rng),
     }
 
 

@@ -42,12 +42,21 @@ SHADOW_MODELS = "shadow models"
 WITHOUT_SHADOW_MODELS = "Attackers who train shadow models with the generator's own code are not simulated."
 """Said unless that audit was asked for."""
 
+ACROSS_RELEASES = "across releases"
+WITHOUT_EARLIER = (
+    "No earlier release of the population was held beside this one: whether they reveal more together than each alone "
+    "is not attacked, only accounted in the ledger."
+)
+WITH_EARLIER = (
+    "Earlier releases were held beside this one to attack who trained for it. Who is in the private table at all, "
+    "whichever release learnt from them, is not attacked, only accounted in the ledger."
+)
+"""The one or the other is said, by whether that audit ran."""
+
 NOT_TESTED = (
     "The lower bound on epsilon from this one run proves little against a large epsilon; the internal half says how "
     "much it could have proven at most.",
     "An attacker with outside tables about the same people is simulated with halves of this one only.",
-    "Whether this table and earlier releases of the same population, put together, reveal more than the epsilon of the "
-    "ledger allows is not attacked, only accounted.",
     "Rows of one person across several tables, sequences in time and free text are outside the model.",
 )
 
@@ -150,6 +159,7 @@ def build(
         ),
         "not_tested": [
             *([] if any(o.audit == SHADOW_MODELS for o in outcomes) else [WITHOUT_SHADOW_MODELS]),
+            WITH_EARLIER if any(o.audit == ACROSS_RELEASES for o in outcomes) else WITHOUT_EARLIER,
             *NOT_TESTED,
         ],
         "findings": [finding_to_json(f) for outcome in outcomes for f in outcome.findings],

@@ -16,7 +16,7 @@ from api.splitting import Split
 from audits.assignment import assign
 from audits.attacks.shadow import ShadowModels
 from audits.evidence import Run
-from audits.registry import DEEP, STANDARD
+from audits.registry import DEEP, STANDARD, WITH_EARLIER
 from privacy.columns import LevelColumn
 from privacy.filter import PrivacyFilter
 from privacy.noise import seeded_noise
@@ -98,8 +98,8 @@ def test_the_estimate_grows_with_rows_columns_and_runs() -> None:
     assert deep_seconds(10**9, 15, None, 1) == deep_seconds(None, 15, None, 1)
     assert deep_seconds(None, 30, None, 1) == pytest.approx(2 * deep_seconds(None, 15, None, 1))
     assert (spoken(40), spoken(600), spoken(9_000)) == ("40 seconds", "10 minutes", "2.5 hours")
-    assert suite(deep=False) == STANDARD
-    assert suite(deep=True) == (*STANDARD, *DEEP)
+    assert suite(deep=False, earlier=False) == STANDARD
+    assert suite(deep=True, earlier=True) == (*STANDARD, *WITH_EARLIER, *DEEP)
     assert {audit.name for audit in DEEP} - {ShadowModels.name} == set(SECONDS)
 
 

@@ -91,6 +91,13 @@ def _counts(levels: tuple[str, ...], codes: np.ndarray[tuple[int], np.dtype[np.i
     return {f.quantity: f.estimate for f in found if not f.subject}
 
 
+def test_the_name_of_a_column_is_a_cell_too() -> None:
+    """It is the first cell a spreadsheet opens."""
+    given = renamed(evidence(fresh_draw, n=1_000), {"income": "=1+1"})
+    found = {(f.quantity, f.subject) for f in Content().run(given, np.random.default_rng(0))}
+    assert ("columns with formula cells", "=1+1") in found
+
+
 def test_free_text_and_identifiers_are_told_from_categories() -> None:
     many = np.arange(5_000, dtype=np.int32)
     sentences = tuple(f"the patient number {i} came in late" for i in range(120))

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from audits.attacks.copies import Copies
+from audits.attacks.copies import Copies, matches_of, near_of
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
-from audits.rows import one_row_per_unit
+from audits.rows import joined, one_row_per_unit
 from privacy.table import Table, make_table
 from tests.controls import (
     Sampler,
@@ -118,6 +118,26 @@ def test_findings_are_complete_and_internal() -> None:
         assert excess.detectable is not None
         assert 0 < excess.detectable < 0.02
         assert excess.strict.low <= excess.interval.low <= 0 <= excess.interval.high <= excess.strict.high
+
+
+@pytest.mark.parametrize("sampler", [population, low_cardinality])
+def test_which_rows_are_hit_does_not_depend_on_who_trained(sampler: Sampler) -> None:
+    """So labels may be dealt anew over the hits as they are, which is what makes the p-value exact."""
+    given = evidence(fresh_draw_of(sampler), n=1_500, sampler=sampler)
+    rows = joined(given.train, given.control)
+    rng = np.random.default_rng(3)
+    found = []
+    for _ in range(2):
+        is_train = rng.random(len(rows)) < 0.8
+        place = np.argsort(~is_train, kind="stable")
+        sides = rows.select(is_train), rows.select(~is_train)
+        near = near_of(*sides, given.synthetic, given.schema)
+        tests = Copies()._tests(matches_of(*sides, given.synthetic, given.schema), near, np.arange(len(sides[0])))
+        hits = np.zeros((len(tests), 2, len(rows)), np.bool_)
+        hits[:, :, place] = [[contrast.hits, contrast.counted] for contrast in tests]
+        found.append(hits)
+    assert (found[0] == found[1]).all()
+    assert found[0][:, 0].any()
 
 
 def test_excesses_bound_what_was_copied() -> None:

@@ -14,7 +14,7 @@ from audits.fairness.representation import Representation
 from audits.fidelity.marginals import Marginals
 from audits.finding import Finding
 from audits.protocol import Audit
-from audits.registry import AUDITS, DEEP, STANDARD
+from audits.registry import AUDITS, DEEP, STANDARD, WITH_EARLIER
 from audits.suite import run_suite
 from tests.controls import evidence, fresh_draw
 
@@ -85,7 +85,7 @@ def test_a_missing_stream_is_a_defect_of_that_audit_alone() -> None:
 
 
 def test_the_registry_names_every_standard_audit_once() -> None:
-    assert tuple(AUDITS.values()) == (*STANDARD, *DEEP)
+    assert tuple(AUDITS.values()) == (*STANDARD, *WITH_EARLIER, *DEEP)
     assert [type(audit).__name__ for audit in STANDARD] == [
         "Content",
         "Copies",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from audits.assignment import Parts
+from audits.attacks.across_releases import AcrossReleases
 from audits.attacks.combination import AttackCombination
 from audits.attacks.shadow import ShadowModels
 from audits.evidence import Evidence
@@ -33,11 +34,13 @@ from tests.controls import (
     majority_only,
     memoriser,
     renamed,
+    renewer,
     shuffler,
 )
 from tests.tables import people, population
 
 SMALL: Mapping[str, Audit] = {
+    "across releases": AcrossReleases(max_targets=1_200, max_known=1_200, max_rows=2_000),
     "attack combination": AttackCombination(max_targets=1_000),
     "shadow models": ShadowModels(targets=60, runs=12),
     "train and test": TrainTest(repeats=1, max_rows=1_000),
@@ -45,7 +48,7 @@ SMALL: Mapping[str, Audit] = {
     "fine-tuning": FineTuning(shares=(0.3,), updates=80, repeats=1, max_rows=2_000),
     "importance": Importance(repeats=1, max_rows=1_000),
 }
-"""Audits of the deep suite with fewer repeats and rows: the same code in a second. The rest run as they ship."""
+"""Audits that take long with fewer repeats and rows: the same code in a second. The rest run as they ship."""
 
 pytestmark = pytest.mark.parametrize("audit", [SMALL.get(name, audit) for name, audit in AUDITS.items()], ids=AUDITS)
 
@@ -88,6 +91,7 @@ def made_up_rule(parts: Parts, rng: np.random.Generator) -> Table:
 FAULTS: Mapping[str, Fault] = {
     "copies": Fault(memoriser, "excess of exact matches", ""),
     "membership inference": Fault(memoriser, "AUC", "nearest neighbour"),
+    "across releases": Fault(renewer, "AUC", "what is new"),
     "content": Fault(addressed, "columns that read like personal data", "", with_an_address),
     "singling out": Fault(memoriser, "excess of singling out", "one column"),
     "linkability": Fault(memoriser, "excess of linking", "random halves"),

@@ -167,6 +167,22 @@ def test_a_released_table_is_audited_again_against_the_same_rows(scene: Scene) -
     assert not list(scene.desk.settings.work.glob("reaudit-*"))
 
 
+@pytest.mark.service
+def test_the_tables_of_the_population_that_are_out_are_held_beside_the_next(scene: Scene) -> None:
+    """Published and withdrawn ones, of other datasets too; not those that still wait, nor another population's."""
+    dataset = scene.taken_in()
+    published, withdrawn, waiting = (scene.made(dataset) for _ in range(3))
+    for found in (published, withdrawn):
+        room.vote(scene.desk, scene["carl"], found.id, bundle=found.bundle, approve=True, reason="fine")
+        decide(scene.desk, found.id)
+    releases.withdraw(scene.desk, scene["carl"], withdrawn.id, "no longer")
+    for other, held in ((scene.taken_in(), (published, withdrawn)), (scene.taken_in(population="others"), ())):
+        card = releases.scorecard(scene.desk, scene["carl"], scene.made(other).id)
+        digests = ", ".join(scene.look(found.id).bundle for found in held)
+        assert card["reproducibility"]["earlier releases held beside it"] == (digests or "none")
+    assert waiting.state == ReleaseState.REVIEW
+
+
 def test_a_rejection_destroys_the_table(scene: Scene) -> None:
     found = scene.made(scene.taken_in(), "two")
     assert scene.desk.vault.keys.names("quarantine")

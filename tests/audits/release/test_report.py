@@ -16,7 +16,15 @@ from audits.release.bundle import seal
 from audits.release.charts import distribution_chart, intervals_chart
 from audits.release.gate import Verdict
 from audits.release.report import event_words, render_report, show
-from audits.release.scorecard import SHADOW_MODELS, WITHOUT_SHADOW_MODELS, render, reviewed
+from audits.release.scorecard import (
+    ACROSS_RELEASES,
+    SHADOW_MODELS,
+    WITH_EARLIER,
+    WITHOUT_EARLIER,
+    WITHOUT_SHADOW_MODELS,
+    render,
+    reviewed,
+)
 from tests.audits.release.made_up import card, contents, key, quarantine, small
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -192,3 +200,11 @@ def test_shadow_models_are_said_to_be_missing_unless_they_were_asked_for() -> No
     assert WITHOUT_SHADOW_MODELS in card()["not_tested"]
     assert WITHOUT_SHADOW_MODELS not in card(outcomes=(asked,))["not_tested"]
     assert SHADOW_MODELS in AUDITS
+
+
+def test_what_was_not_tested_of_earlier_releases_depends_on_whether_any_were_there() -> None:
+    asked = Outcome(audit=ACROSS_RELEASES, findings=(), inconclusive="too few", error="", seconds=0.0)
+    for outcomes, said, unsaid in (((), WITHOUT_EARLIER, WITH_EARLIER), ((asked,), WITH_EARLIER, WITHOUT_EARLIER)):
+        assert said in card(outcomes=outcomes)["not_tested"]
+        assert unsaid not in card(outcomes=outcomes)["not_tested"]
+    assert ACROSS_RELEASES in AUDITS

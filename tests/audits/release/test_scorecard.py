@@ -117,7 +117,7 @@ def test_equal_inputs_give_equal_bytes_and_durations_do_not_matter():
 
 
 def test_a_number_without_an_audience_is_refused():
-    with pytest.raises(ValueError, match="/not_tested/1"):
+    with pytest.raises(ValueError, match="/not_tested/2"):
         build_with_untagged_number()
 
 
