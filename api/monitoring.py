@@ -96,7 +96,6 @@ class Renewal:
         synthesizer, epsilon, delta, policy: as it was released.
         becomes: the population's total with it.
         cap: the population's cap.
-        left: largest epsilon of one more release by a single Gaussian that still fits.
         seconds: about how long it would take on two cores, without the audits.
     """
 
@@ -106,7 +105,6 @@ class Renewal:
     policy: str
     becomes: float
     cap: Budget
-    left: float
     seconds: float
 
     @property
@@ -124,7 +122,6 @@ class Renewal:
             "population_epsilon_after": stated(self.becomes),
             "cap": {"epsilon": self.cap.epsilon, "delta": self.cap.delta},
             "fits": self.fits,
-            "left_epsilon": self.left,
             "seconds": self.seconds,
         }
 
@@ -237,7 +234,6 @@ def renewal_of(bundle: Path, schema: Schema, home: Home) -> Renewal:
         policy=policy.name,
         becomes=home.ledger.becomes(population, priced.cost, claim),
         cap=home.ledger.cap(population) or schema.require_releasable(),
-        left=home.ledger.left(population),
         seconds=priced.generator.estimate.seconds,
     )
 

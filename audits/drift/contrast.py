@@ -30,7 +30,7 @@ from audits.finding import Interval
 from audits.intervals import USUAL
 from privacy.columns import Floats
 
-DRAWS = 20_000
+DRAWS = 10_000
 """Of the null: the quantile at 1 - .05 / 60 is then known to a tenth of its level."""
 
 POWER_QUANTILE = 0.8416
