@@ -10,6 +10,7 @@ import typer
 from api import alignment
 from api.guarded import guarded
 from api.home import Home, default_ledger_path
+from api.lab import LabRequest
 from api.monitoring import FALSE_ALARMS, TOLERANCE, MonitorRequest
 from api.streams import fresh_seed
 
@@ -21,6 +22,7 @@ Seed = Annotated[int | None, typer.Option(help="Seed of streams that protect nob
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
     app.command()(monitor)
+    app.command("lab")(run_lab)
 
 
 def monitor(
@@ -58,3 +60,31 @@ def monitor(
     )
     home = Home(default_ledger_path() if ledger is None else ledger)
     guarded(lambda: alignment.monitor_and_show(asked, home, as_json=as_json), as_json=as_json)
+
+
+def run_lab(
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", show_default=False)],
+    train: Annotated[Path, typer.Option(help="Rows the table was made from.")],
+    holdout: Annotated[Path, typer.Option(help="Rows of the same population it was not made from.")],
+    schema: Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
+    repeats: Annotated[int, typer.Option(help="How often rows are drawn and models fitted again.")] = 3,
+    max_rows: Annotated[int, typer.Option(help="Rows of each side at most.")] = 20_000,
+    seed: Seed = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask what synthetic rows are worth to somebody who trains on them, and what would help. Internal; charges nothing.
+
+    Exit codes: 0 done, whatever was found; 2 bad input.
+    """
+    asked = LabRequest(
+        synthetic=synthetic,
+        train=train,
+        holdout=holdout,
+        schema=schema,
+        out=out,
+        seed=fresh_seed() if seed is None else seed,
+        repeats=repeats,
+        max_rows=max_rows,
+    )
+    guarded(lambda: alignment.lab_and_show(asked, as_json=as_json), as_json=as_json)

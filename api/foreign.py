@@ -25,7 +25,7 @@ from audits.suite import run_suite
 from privacy.columns import Column, LevelColumn, Source
 from privacy.errors import RequestError
 from privacy.files import check_file
-from privacy.noise import seeded_noise
+from privacy.noise import NoiseSource, seeded_noise
 from privacy.schema import Schema
 from privacy.schema_file import load_schema
 from privacy.table import Table, read_table
@@ -63,7 +63,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
             fix="Name a policy whose gate is exact.",
         )
     check_seed(asked.seed)
-    released = _released(schema)
+    released = released_form(schema)
     check_file(asked.train, schema)
     check_file(asked.holdout, schema)
     check_file(asked.synthetic, released)
@@ -74,21 +74,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     steps("reading the tables")
     # No membership hangs on these coins: who trained was decided elsewhere. The same seed gives the same card.
     noise = seeded_noise(asked.seed)
-    train = read_table(asked.train, schema).bounded(noise)
-    holdout = read_table(asked.holdout, schema).bounded(noise)
-    synthetic = read_table(asked.synthetic, released)
-
-    # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
-    full = resolve(schema, (train, holdout, synthetic))
-    scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
-    evidence = Evidence(
-        schema=full,
-        train=train.conform(full),
-        pooled=np.ones(len(train), dtype=bool),
-        control=holdout.select(scored).conform(full),
-        reference=holdout.select(~scored).conform(full),
-        synthetic=synthetic.conform(full),
-    )
+    evidence, synthetic = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, noise)
     outcomes = run_suite(suite(deep=asked.deep), evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
     points = joint_map(evidence, Streams(asked.seed)["map"])
@@ -125,6 +111,27 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     return seal(asked.out, contents, synthetic=None, key=key, quarantine=None), decision, outcomes
 
 
+def read_evidence(
+    synthetic_file: Path, train_file: Path, holdout_file: Path, schema: Schema, noise: NoiseSource
+) -> tuple[Evidence, Table]:
+    """Three checked tables as evidence, coded by all of them together, and the synthetic one as its file has it."""
+    train = read_table(train_file, schema).bounded(noise)
+    holdout = read_table(holdout_file, schema).bounded(noise)
+    synthetic = read_table(synthetic_file, released_form(schema))
+    # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
+    full = resolve(schema, (train, holdout, synthetic))
+    scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
+    evidence = Evidence(
+        schema=full,
+        train=train.conform(full),
+        pooled=np.ones(len(train), dtype=bool),
+        control=holdout.select(scored).conform(full),
+        reference=holdout.select(~scored).conform(full),
+        synthetic=synthetic.conform(full),
+    )
+    return evidence, synthetic
+
+
 def resolve(schema: Schema, tables: Sequence[Table]) -> Schema:
     """The schema with every open bound and list taken from the rows of some tables: marked `observed`."""
     columns: dict[str, Column] = {}
@@ -145,7 +152,7 @@ def resolve(schema: Schema, tables: Sequence[Table]) -> Schema:
     return schema.with_columns(columns)
 
 
-def _released(schema: Schema) -> Schema:
+def released_form(schema: Schema) -> Schema:
     """What a synthetic version of the table looks like: no dropped columns, every row its own unit."""
     row = PrivacyUnit(field=None, max_rows=1, adjacency=Adjacency.ADD_OR_REMOVE)
     return replace(schema, header=schema.names, dropped={}, unit=row)

@@ -78,7 +78,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Coder:
-    """Cells of rows in every histogram, each from that row alone: repaired as the generator repaired what it learnt from.
+    """Cells of rows in every histogram, each from that row alone, repaired as what the model learnt from.
 
     Attributes:
         constraints: rules of the schema.

@@ -196,7 +196,8 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> str:
         weights = [line for line in lines if line["table"] == table and "weights" in line]
         if weights:
             out += [f"\n{table}: synthetic rows against the new version\n",
-                    "| shift | rows | 1-way TVD | bought pairs | other pairs | AUC | effective |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+                    "| shift | rows | 1-way TVD | bought pairs | other pairs | AUC | effective |",
+                    "|---|---|---|---|---|---|---|"]  # fmt: skip
         for shift, words in dict.fromkeys((line["shift"], line["weights"]) for line in weights):
             some = [line for line in weights if (line["shift"], line["weights"]) == (shift, words)]
             cells_ = [f"{np.mean([line[k] for line in some]):.3f}" for k in

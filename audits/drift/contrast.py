@@ -1,10 +1,10 @@
 """Whether two histograms can come from one distribution, and how far apart they are at least and at most.
 
-Both are noisy: each count is that of a sample of rows and carries Gaussian noise of known deviation. Under the null both
-tables are samples of one population, so the difference e of their shares is nearly normal with mean 0 and a known
+Both are noisy: each count is that of a sample of rows and carries Gaussian noise of known deviation. Under the null
+both tables are samples of one population, so the difference e of their shares is nearly normal with mean 0 and a known
 covariance: cluster (diag(p) - p p') (1/n + 1/m) from sampling, where a person has up to `cluster` rows, and s^2/n^2 +
-t^2/m^2 in each cell from both noises, and what an uncertain number of rows adds. Where the later table is the earlier one
-with some rows changed, the two samples overlap, the truth is nearer than that, and there are fewer false alarms.
+t^2/m^2 in each cell from both noises, and what an uncertain number of rows adds. Where the later table is the earlier
+one with some rows changed, the two samples overlap, the truth is nearer than that, and there are fewer false alarms.
 
 What is asked is not whether anything changed, which a large table always did, but whether the total variation distance
 TV exceeds a tolerance. Let d be the observed difference and e its error. For every set of cells fixed beforehand,
@@ -183,7 +183,7 @@ def _exceeded(null: Floats, observed: float) -> float:
 
 
 def _concentration(earlier: Side, later: Side, cluster: int) -> float:
-    """How far |d|_1 / 2 falls below its mean, at most, with the usual confidence: it is a Lipschitz function of noise."""
+    """How far |d|_1 / 2 falls below its mean, at most, at the usual confidence: it is Lipschitz in the noise."""
     squared = sum(
         (cluster + s.rows_variance / s.rows) / s.rows + float(s.variance.sum()) / s.rows**2 for s in (earlier, later)
     )

@@ -54,7 +54,9 @@ def _forest(histograms: Sequence[Mapping[str, Any]], tolerance: float) -> str | 
         for h in _worst_first(histograms)
     ]
     title = "Observed distance between earlier and new version, with 95% bounds on the true one and the tolerance"
-    return intervals_chart(rows[:MAX_ROWS], title=title, axis="total variation distance", baseline=0.0) if rows else None
+    return (
+        intervals_chart(rows[:MAX_ROWS], title=title, axis="total variation distance", baseline=0.0) if rows else None
+    )
 
 
 def _raked(columns: Sequence[Mapping[str, Any]]) -> str:

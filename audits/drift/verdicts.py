@@ -1,4 +1,4 @@
-"""What is said of every histogram: drift proven, steady, or neither; with one probability of a false alarm for a run."""
+"""What is said of every histogram: drift proven, steady, or neither; with one rate of false alarms for a run."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def judge(
     return told, new
 
 
-def _state(drift: bool, shift: Shift, tolerance: float) -> State:  # noqa: FBT001
+def _state(drift: bool, shift: Shift, tolerance: float) -> State:
     if drift:
         return State.DRIFT
     return State.STEADY if shift.interval.high <= tolerance else State.UNCLEAR

@@ -1,13 +1,14 @@
 """Weights that bring a synthetic table toward the new version's histograms: raking, as far as noise lets one tell.
 
-With f_i the cells row i is in, t the bought shares and v their variances, weights w of mean 1 minimise the squared misses
-of the shares, in units of v, plus 2 c times the divergence KL of the weights from equal ones. For small c this is raking
-(Deville, Sarndal & Sautory 1993, "Generalized raking procedures in survey sampling"); for large c nothing moves. They
-are exponential, w_i = exp(f_i' x) up to a factor, where x minimises the convex log mean exp(f' x) - t' x + c x' diag(v)
-x / 2 (Dudik, Phillips & Schapire 2007, "Maximum entropy density estimation with generalized regularization").
+With f_i the cells row i is in, t the bought shares and v their variances, weights w of mean 1 minimise the squared
+misses of the shares, in units of v, plus 2 c times the divergence KL of the weights from equal ones. For small c this
+is raking (Deville, Sarndal & Sautory 1993, "Generalized raking procedures in survey sampling"); for large c nothing
+moves. They are exponential, w_i = exp(f_i' x) up to a factor, where x minimises the convex log mean exp(f' x) - t' x +
+c x' diag(v) x / 2 (Dudik, Phillips & Schapire 2007, "Maximum entropy density estimation with generalized
+regularization").
 
-How far to go is chosen by Mallows' Cp: the squared misses plus twice the degrees of freedom, which estimates how far the
-weighted shares are from the true ones, and not from the noisy ones they were fitted to. Where the bought shares are
+How far to go is chosen by Mallows' Cp: the squared misses plus twice the degrees of freedom, which estimates how far
+the weighted shares are from the true ones, and not from the noisy ones they were fitted to. Where the bought shares are
 mostly noise, weights stay near 1. It all reads bought shares and synthetic rows alone: post-processing, at no further
 price.
 

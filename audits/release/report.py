@@ -38,13 +38,17 @@ def render_report(
         timings: seconds by step, for the internal page; None for none.
         points: a map of rows of all three tables, for the internal page.
     """
-    return pages().get_template("report.html.j2").render(
-        card=rendering,
-        internal=_internal(rendering),
-        distributions=_distributions(rendering),
-        errors=_errors(rendering),
-        timings=timings or {},
-        places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
+    return (
+        pages()
+        .get_template("report.html.j2")
+        .render(
+            card=rendering,
+            internal=_internal(rendering),
+            distributions=_distributions(rendering),
+            errors=_errors(rendering),
+            timings=timings or {},
+            places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
+        )
     )
 
 

@@ -57,7 +57,7 @@ def test_a_drift_beyond_the_tolerance_is_found() -> None:
 
 
 def test_bounds_hold_the_true_distance() -> None:
-    """One-sided 95% bounds each; they are cautious, so that neither fails in more than 5% of 120 draws but for chance."""
+    """One-sided 95% bounds each, cautious ones: neither fails in more than 5% of draws but for chance."""
     low = high = 0
     for run in range(120):
         rng = default_rng([run, 5])
@@ -151,7 +151,7 @@ def test_cutting_by_the_compared_noise_would_be_a_false_alarm() -> None:
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-def test_groups_are_few_whole_and_leave_special_codes_alone(ordered: bool) -> None:  # noqa: FBT001
+def test_groups_are_few_whole_and_leave_special_codes_alone(ordered: bool) -> None:
     mass = default_rng(0).gamma(0.5, 100, 62)
     group = grouped(mass, 60, 8, ordered=ordered)
     assert set(group) == set(range(group.max() + 1))
