@@ -136,7 +136,7 @@ def bundle_of(path: Path) -> Path:
     return path
 
 
-def released(bundle: Path, home: Home) -> dict[str, Any]:
+def released(bundle: Path, home: Installation) -> dict[str, Any]:
     """What is signed of a release that was let out. Raises BundleError."""
     fingerprint = home.signing_key.fingerprint
     report = verify(bundle, lambda seq, digest: home.ledger.contains((seq, digest)), fingerprint)

@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from api.coins import place_of
 from api.further_rows import bundle_of, released
-from api.home import Home
+from api.home import Installation
 from api.panel import panel_of
 from api.pricing import price
 from api.recipe import check_seed, check_target
@@ -149,10 +149,11 @@ class Monitored:
     @property
     def proposes(self) -> bool:
         """Whether drift is proven, and a release is proposed."""
-        return any(one.state is State.DRIFT for one in (*self.told, *self.new_values))
+        states = [one.state for one in self.told] + [one.state for one in self.new_values]
+        return State.DRIFT in states
 
 
-def monitor(asked: MonitorRequest, home: Home, steps: Steps) -> Monitored:
+def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitored:
     """Charge, count, compare, weigh, write. Raises a ReleaseError for what is refused."""
     steps("checking the request")
     bundle = bundle_of(asked.bundle)
@@ -218,7 +219,7 @@ def rows_of(path: TableFile, schema: Schema, noise: NoiseSource) -> Rows:
     return Stream(file=file, declared=schema, schema=schema, taken=taken, units=numbers, executor=Inline())
 
 
-def renewal_of(bundle: Path, schema: Schema, home: Home) -> Renewal:
+def renewal_of(bundle: Path, schema: Schema, home: Installation) -> Renewal:
     """What a release like that of a bundle would cost now, from public facts and the ledger."""
     statement = json.loads((bundle / "statement.json").read_bytes())
     policy = parse_policy(json.loads((bundle / "policy.json").read_bytes()))
@@ -261,7 +262,7 @@ def _check(asked: MonitorRequest) -> None:
 
 def _charged(
     asked: MonitorRequest,
-    home: Home,
+    home: Installation,
     schema: Schema,
     cap: Budget,
     budget: Budget,

@@ -120,7 +120,7 @@ def panel_of(model: StructuredModel, declared: Schema, rng: Generator, most_pair
     for attribute, measured in zip(inner.attributes, known.columns, strict=True):
         compared, cut_by, variance = split_noise(measured.noisy, measured.variance, rng)
         column = _column(attribute, cut_by, CELLS)
-        counts = [np.bincount(column.group, v, minlength=len(column.cells)) for v in (compared, variance)]
+        held = [_summed(v, column.group, len(column.cells)) for v in (compared, variance)]
         parts.append((column,))
         histograms.append(
             Histogram(
@@ -128,7 +128,7 @@ def panel_of(model: StructuredModel, declared: Schema, rng: Generator, most_pair
                 cells=column.cells,
                 ordered=column.n_ordinary if attribute.is_ordered else 0,
                 unlisted=column.unlisted,
-                earlier=_side(counts[0], counts[1], rows),
+                earlier=_side(held[0], held[1], rows),
             )
         )
     attributes = {a.column.name: a for a in inner.attributes}
@@ -153,6 +153,10 @@ def panel_of(model: StructuredModel, declared: Schema, rng: Generator, most_pair
     return Panel(histograms=tuple(histograms), asked=asked)
 
 
+def _summed(values: Floats, group: Groups, n_groups: int) -> Floats:
+    return np.bincount(group, values, minlength=n_groups).astype(np.float64)
+
+
 def _side(noisy: Floats, variance: Floats, rows: tuple[float, float]) -> Side:
     return Side(noisy=noisy, variance=variance, rows=rows[0], rows_variance=rows[1])
 
@@ -169,7 +173,7 @@ def _column(attribute: Attribute, mass: Floats, most: int) -> Column:
 
 def _coarse(attribute: Attribute, merged: Merged, mass: Floats) -> Column:
     """A column of a pair: cells the model measured pairs in, joined further."""
-    held = np.bincount(merged.cell_of, np.maximum(mass, 0.0), minlength=merged.n_cells)
+    held = _summed(np.maximum(mass, 0.0), merged.cell_of, merged.n_cells)
     n_ordinary = int(merged.cell_of[: attribute.n_ordinary].max(initial=-1)) + 1
     joined = grouped(held, n_ordinary, PAIR_CELLS, ordered=attribute.is_ordered)
     group = joined[merged.cell_of]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.random import Generator
 
 from audits.estimates import estimate_finding
-from audits.fairness.gaps import ODDS, PARITY, Gap, Whole, count, resampled
+from audits.fairness.gaps import ODDS, PARITY, Gap, Mask, Whole, count, resampled
 from audits.fairness.representation import group_name
 from audits.finding import Finding
 from audits.scores import calibration_error, macro_auc
@@ -85,7 +85,7 @@ class Comparison:
                 yield from self._paired("AUC in a group", own, "lower", (0.0, 1.0), 0.5, others, subject)
             if len(large) >= 2:
                 chances = {name: [one[:, event] for one in some] for name, some in predicted.items()}
-                yield from self._gaps(column, np.array(large), chances, arms, others, rng)
+                yield from self._gaps(column, np.array(large), happened, chances, arms, others, rng)
 
     def _paired(
         self,
@@ -123,19 +123,17 @@ class Comparison:
         self,
         column: LevelColumn,
         large: Whole,
+        happened: Mask,
         chances: Mapping[str, Sequence[Floats]],
         arms: Arms,
         others: int,
         rng: Generator,
     ) -> Iterator[Finding]:
         """How the gaps between groups differ: decisions select as many as have the label among what was learnt from."""
-        control, target = self.rows.control, self.task.target
-        codes = control.codes(column.name)
+        codes = self.rows.control.codes(column.name)
         chosen = np.isin(codes, large)
         group = np.searchsorted(large, codes[chosen]).astype(np.int64)
-        event = control.codes(target.name) == target.n_codes - 3  # the last declared level
-        label, units = event[chosen], self.rows.units[chosen]
-        real = float(event.mean())
+        label, units, real = happened[chosen], self.rows.units[chosen], float(happened.mean())
         selected = {
             name: [chance >= np.quantile(chance, 1 - real) for chance in some] for name, some in chances.items()
         }
@@ -151,9 +149,9 @@ class Comparison:
         gap: Gap,
         subject: str,
         group: Whole,
-        label: np.ndarray[tuple[int, ...], np.dtype[np.bool_]],
-        pairs: Sequence[tuple[np.ndarray, np.ndarray]],  # type: ignore[type-arg]
-        chosen: np.ndarray,  # type: ignore[type-arg]
+        label: Mask,
+        pairs: Sequence[tuple[Mask, Mask]],
+        chosen: Mask,
         units: Whole,
         others: int,
         rng: Generator,
@@ -178,7 +176,7 @@ class Comparison:
         )
 
 
-def _within(chance: Floats, happened: np.ndarray, inside: np.ndarray) -> tuple[float, Floats]:  # type: ignore[type-arg]
+def _within(chance: Floats, happened: Mask, inside: Mask) -> tuple[float, Floats]:
     """AUC among some control rows, with influences on the scale of all of them."""
     own = chance[inside]
     area, influence = macro_auc(np.stack([1 - own, own], axis=1), happened[inside].astype(np.int32))

@@ -27,19 +27,18 @@ def experiments(*, repeats: int = REPEATS, max_rows: int = 20_000) -> tuple[Audi
         repeats: how often rows are drawn and models fitted again.
         max_rows: rows of each side at most.
     """
-    size = {"repeats": repeats, "max_rows": max_rows}
     return (
         Utility(max_rows=max_rows),
-        Hybrid(scarce=(0.1, 0.5), **size),
-        FineTuning(**size),
+        Hybrid(scarce=(0.1, 0.5), repeats=repeats, max_rows=max_rows),
+        FineTuning(repeats=repeats, max_rows=max_rows),
         Representation(),
         Coverage(),
         Outcomes(max_rows=max_rows),
-        Rebalancing(**size),
-        Imperfections(**size),
-        Curriculum(**size),
-        LabelNoise(**size),
+        Rebalancing(repeats=repeats, max_rows=max_rows),
+        Imperfections(repeats=repeats, max_rows=max_rows),
+        Curriculum(repeats=repeats, max_rows=max_rows),
+        LabelNoise(repeats=repeats, max_rows=max_rows),
         Marginals(),
-        Importance(**size),
+        Importance(repeats=repeats, max_rows=max_rows),
         Costs(max_rows=max_rows),
     )

@@ -89,7 +89,7 @@ class Hybrid:
     def _curve(self, task: Task, rows: Learning, mixes: Mapping[str, Mix], rng: Generator) -> dict[str, list[Score]]:
         """Scores of every repeat, by mix."""
         labels = task.labels(rows.control)
-        scores = {}
+        scores: dict[str, list[Score]] = {}
         for subject, (n_real, n_synthetic) in mixes.items():
             scores[subject] = []
             for _ in range(self.repeats):
