@@ -25,7 +25,7 @@ from audits.suite import run_suite
 from privacy.columns import Column, LevelColumn, Source
 from privacy.errors import RequestError
 from privacy.files import check_file
-from privacy.noise import NoiseSource, seeded_noise
+from privacy.noise import seeded_noise
 from privacy.schema import Schema
 from privacy.schema_file import load_schema
 from privacy.table import Table, read_table
@@ -72,9 +72,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     if asked.deep:
         steps(f"the deep audits will take at most about {spoken(deep_seconds(None, len(schema.columns), None, 1))}")
     steps("reading the tables")
-    # No membership hangs on these coins: who trained was decided elsewhere. The same seed gives the same card.
-    noise = seeded_noise(asked.seed)
-    evidence, synthetic = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, noise)
+    evidence, synthetic = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, asked.seed)
     outcomes = run_suite(suite(deep=asked.deep), evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
     points = joint_map(evidence, Streams(asked.seed)["map"])
@@ -112,9 +110,11 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
 
 
 def read_evidence(
-    synthetic_file: Path, train_file: Path, holdout_file: Path, schema: Schema, noise: NoiseSource
+    synthetic_file: Path, train_file: Path, holdout_file: Path, schema: Schema, seed: int
 ) -> tuple[Evidence, Table]:
     """Three checked tables as evidence, coded by all of them together, and the synthetic one as its file has it."""
+    # No membership hangs on these coins: who trained was decided elsewhere. The same seed gives the same card.
+    noise = seeded_noise(seed)
     train = read_table(train_file, schema).bounded(noise)
     holdout = read_table(holdout_file, schema).bounded(noise)
     synthetic = read_table(synthetic_file, released_form(schema))

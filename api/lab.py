@@ -27,7 +27,6 @@ from audits.release.wire import finding_to_json
 from audits.suite import run_suite
 from privacy.errors import RequestError
 from privacy.files import check_file
-from privacy.noise import seeded_noise
 from privacy.schema_file import load_schema
 
 FORMAT = "tablegate-lab/1"
@@ -87,8 +86,7 @@ def lab(asked: LabRequest, steps: Steps) -> LabReport:
     size = len(schema.columns) / MEASURED_COLUMNS * asked.repeats / 3 * asked.max_rows / MEASURED_ROWS
     steps(f"the experiments will take at most about {spoken(MEASURED_SECONDS * size)}")
     steps("reading the tables")
-    noise = seeded_noise(asked.seed)
-    evidence, _ = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, noise)
+    evidence, _ = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, asked.seed)
     suite = experiments(repeats=asked.repeats, max_rows=asked.max_rows)
     outcomes = run_suite(suite, evidence, Streams(asked.seed), lambda title: steps(f"experiment: {title}"))
     advice = advise([finding for outcome in outcomes for finding in outcome.findings])
