@@ -3,7 +3,8 @@
 Every arm is tried in several repeats, each with rows drawn anew. What is said of an arm is its score, its calibration
 and its gaps between groups, and of each how it differs from the reference arm: differences are taken row by row of
 control, so that what makes a row hard for everybody cancels. Intervals cover another draw of control rows and, by the
-spread over repeats, of learning rows; where several arms are looked at, they hold for all of them together.
+spread over repeats, of learning rows; where several arms are looked at, and several groups of a column, they hold for all of them
+together.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ class Comparison:
                     name: [_within(one[:, event], happened, inside) for one in some] for name, some in predicted.items()
                 }
                 subject = group_name(column, int(code))
-                yield from self._paired("AUC in a group", own, "lower", (0.0, 1.0), 0.5, others, subject)
+                looked_at = others * len(large)
+                yield from self._paired("AUC in a group", own, "lower", (0.0, 1.0), 0.5, looked_at, subject)
             if len(large) >= 2:
                 chances = {name: [one[:, event] for one in some] for name, some in predicted.items()}
                 yield from self._gaps(column, np.array(large), happened, chances, arms, others, rng)

@@ -9,7 +9,7 @@ meant to change the chances a model gives, and their calibration error says by h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -70,17 +70,19 @@ class Rebalancing:
         found = list(Comparison(self.name, task, rows, AS_IT_IS).findings(alone, rng, groups=groups))
         if groups:
             halves = [half_of(rows.train, rng) for _ in range(self.repeats)]
-            filled: Mapping[str, list[Table]] = {
-                REAL: halves,
-                **{
-                    f"small groups of {column.name} filled up": [
-                        _filled(h, rows.synthetic, column, rng) for h in halves
-                    ]
-                    for column in groups
-                },
+            filled = {
+                f"small groups of {column.name} filled up": [_filled(h, rows.synthetic, column, rng) for h in halves]
+                for column in groups
             }
-            found += Comparison(self.name, task, rows, REAL).findings(filled, rng, groups=groups)
+            # A column without small groups has nothing to fill up, and no arm.
+            arms = {name: some for name, some in filled.items() if any(map(_longer, some, halves))}
+            if arms:
+                found += Comparison(self.name, task, rows, REAL).findings({REAL: halves} | arms, rng, groups=groups)
         return tuple(found)
+
+
+def _longer(one: Table, other: Table) -> bool:
+    return len(one) > len(other)
 
 
 def _shared(column: LevelColumn, shares: Floats, size: int) -> Callable[[Table, Generator], Table]:

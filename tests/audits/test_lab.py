@@ -33,11 +33,11 @@ from tests.controls import evidence, fresh_draw, shuffler
 from tests.tables import population
 
 OWN: Sequence[Audit] = (
-    Rebalancing(repeats=2, max_rows=800),
-    Imperfections(repeats=2, max_rows=800),
-    Curriculum(repeats=2, max_rows=800, updates=60),
-    LabelNoise(repeats=2, max_rows=800),
-    Costs(max_rows=400),
+    Rebalancing(repeats=2, max_rows=300, max_columns=1),
+    Imperfections(missing=(0.1,), noise=(0.3,), confusion=(0.1,), repeats=2, max_rows=300),
+    Curriculum(repeats=2, max_rows=400, updates=20, hidden=8),
+    LabelNoise(repeats=2, max_rows=300),
+    Costs(max_rows=200),
 )
 
 
