@@ -3,8 +3,8 @@
 Every arm is tried in several repeats, each with rows drawn anew. What is said of an arm is its score, its calibration
 and its gaps between groups, and of each how it differs from the reference arm: differences are taken row by row of
 control, so that what makes a row hard for everybody cancels. Intervals cover another draw of control rows and, by the
-spread over repeats, of learning rows; where several arms are looked at, and several groups of a column, they hold for all of them
-together.
+spread over repeats, of learning rows; where several arms are looked at, and several groups of a column, they hold for
+all of them together.
 """
 
 from __future__ import annotations
