@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -81,6 +81,12 @@ coverage: $(READY)
 
 suite: $(READY)
 	$(BIN)/python -m bench.suite
+
+monitor: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.monitor
+
+lab: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m bench.lab
 
 certify: $(READY)
 	$(BIN)/python -m bench.certify --runs 1000 --store

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from api import cli_client, cli_service, commands
+from api import cli_alignment, cli_client, cli_service, commands
 from api.demo import write_demo_table
 from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
@@ -34,6 +34,7 @@ schema_app = typer.Typer(help="The public description of a table.", no_args_is_h
 ledger_app = typer.Typer(help="What every population has spent.", no_args_is_help=True)
 app.add_typer(schema_app, name="schema")
 app.add_typer(ledger_app, name="ledger")
+cli_alignment.register(app)
 cli_service.register(app)
 cli_client.register(app)
 

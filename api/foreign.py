@@ -64,7 +64,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
             fix="Name a policy whose gate is exact.",
         )
     check_seed(asked.seed)
-    released = _released(schema)
+    released = released_form(schema)
     check_file(asked.train, schema)
     check_file(asked.holdout, schema)
     for table in (asked.synthetic, *asked.earlier):
@@ -74,26 +74,10 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     if asked.deep:
         steps(f"the deep audits will take at most about {spoken(deep_seconds(None, len(schema.columns), None, 1))}")
     steps("reading the tables")
-    # No membership hangs on these coins: who trained was decided elsewhere. The same seed gives the same card.
-    noise = seeded_noise(asked.seed)
-    train = read_table(asked.train, schema).bounded(noise)
-    holdout = read_table(asked.holdout, schema).bounded(noise)
-    synthetic = read_table(asked.synthetic, released)
-    earlier = [read_table(table, released) for table in asked.earlier]
-
-    # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
-    full = resolve(schema, (train, holdout, synthetic, *earlier))
-    scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
-    evidence = Evidence(
-        schema=full,
-        train=train.conform(full),
-        pooled=np.ones(len(train), dtype=bool),
-        control=holdout.select(scored).conform(full),
-        reference=holdout.select(~scored).conform(full),
-        synthetic=synthetic.conform(full),
-        earlier=tuple(table.conform(full) for table in earlier),
+    evidence, synthetic = read_evidence(
+        asked.synthetic, asked.train, asked.holdout, schema, asked.seed, earlier=asked.earlier
     )
-    audits = suite(deep=asked.deep, earlier=bool(earlier))
+    audits = suite(deep=asked.deep, earlier=bool(asked.earlier))
     outcomes = run_suite(audits, evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
     points = joint_map(evidence, Streams(asked.seed)["map"])
@@ -130,6 +114,37 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     return seal(asked.out, contents, synthetic=None, key=key, quarantine=None), decision, outcomes
 
 
+def read_evidence(
+    synthetic_file: Path,
+    train_file: Path,
+    holdout_file: Path,
+    schema: Schema,
+    seed: int,
+    earlier: Sequence[Path] = (),
+) -> tuple[Evidence, Table]:
+    """Checked tables as evidence, coded by all of them together, and the synthetic one as its file has it."""
+    # No membership hangs on these coins: who trained was decided elsewhere. The same seed gives the same card.
+    noise = seeded_noise(seed)
+    train = read_table(train_file, schema).bounded(noise)
+    holdout = read_table(holdout_file, schema).bounded(noise)
+    released = released_form(schema)
+    synthetic = read_table(synthetic_file, released)
+    before = [read_table(file, released) for file in earlier]
+    # The whole resolution is internal; what leaves is coded by what the synthetic rows alone show.
+    full = resolve(schema, (train, holdout, synthetic, *before))
+    scored = noise.categories((REFERENCE_SHARE, 1 - REFERENCE_SHARE), len(holdout)) == 1
+    evidence = Evidence(
+        schema=full,
+        train=train.conform(full),
+        pooled=np.ones(len(train), dtype=bool),
+        control=holdout.select(scored).conform(full),
+        reference=holdout.select(~scored).conform(full),
+        synthetic=synthetic.conform(full),
+        earlier=tuple(table.conform(full) for table in before),
+    )
+    return evidence, synthetic
+
+
 def resolve(schema: Schema, tables: Sequence[Table]) -> Schema:
     """The schema with every open bound and list taken from the rows of some tables: marked `observed`."""
     columns: dict[str, Column] = {}
@@ -150,7 +165,7 @@ def resolve(schema: Schema, tables: Sequence[Table]) -> Schema:
     return schema.with_columns(columns)
 
 
-def _released(schema: Schema) -> Schema:
+def released_form(schema: Schema) -> Schema:
     """What a synthetic version of the table looks like: no dropped columns, every row its own unit."""
     row = PrivacyUnit(field=None, max_rows=1, adjacency=Adjacency.ADD_OR_REMOVE)
     return replace(schema, header=schema.names, dropped={}, unit=row)

@@ -70,7 +70,7 @@ class FurtherRows:
 def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
     """Draw, judge and seal. Raises a ReleaseError for what is refused."""
     steps("checking the request")
-    bundle = _bundle_of(asked.model)
+    bundle = bundle_of(asked.model)
     check_rows(asked.rows)
     check_seed(asked.seed)
     check_target(asked.out)
@@ -81,7 +81,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
             why="The control units have answered once for the price of the release.",
             fix="Name a policy whose gate is exact, or make a new release.",
         )
-    predicate = _released(bundle, home)
+    predicate = released(bundle, home)
     files = internal_files(bundle, predicate)
     if MODEL not in files or COINS not in files:
         raise _refused("Its internal half holds no model.", "Make a release with this version of the program.")
@@ -128,7 +128,7 @@ def sample(asked: FurtherRows, home: Home, steps: Steps) -> Release:
     return judge(candidate, home, charge, home.signing_key, steps)
 
 
-def _bundle_of(path: Path) -> Path:
+def bundle_of(path: Path) -> Path:
     """The bundle a path means. Raises BundleError."""
     path = path.absolute()
     if path.is_file() and path.name == MODEL and path.parent.name.endswith(".internal"):
@@ -141,7 +141,7 @@ def _bundle_of(path: Path) -> Path:
     return path
 
 
-def _released(bundle: Path, home: Home) -> dict[str, Any]:
+def released(bundle: Path, home: Installation) -> dict[str, Any]:
     """What is signed of a release that was let out. Raises BundleError."""
     fingerprint = home.signing_key.fingerprint
     report = verify(bundle, lambda seq, digest: home.ledger.contains((seq, digest)), fingerprint)
@@ -175,4 +175,4 @@ def _digest(bundle: Path) -> str:
 
 
 def _refused(what: str, fix: str) -> BundleError:
-    return BundleError(what, why="More rows leave only of a model whose release was let out.", fix=fix)
+    return BundleError(what, why="Only a release that was let out is gone on from.", fix=fix)

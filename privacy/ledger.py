@@ -281,6 +281,14 @@ class Ledger:
         """
         return epsilon_left(known(books_of(self._entries(), population), population).account)
 
+    def becomes(self, population: str, cost: PrivacyCost, claim: Claim) -> float:
+        """What the total would become with one release more, which is not charged; it fits up to the cap's epsilon.
+
+        Raises:
+            RequestError: the population is unknown.
+        """
+        return epsilon_with(known(books_of(self._entries(), population), population).account, cost, claim)
+
     def populations(self) -> tuple[str, ...]:
         """All populations ever charged, in order of their first charge."""
         return tuple(dict.fromkeys(entry.body["population"] for entry in self._entries() if entry.kind == "charge"))

@@ -26,6 +26,7 @@ MAX_LINES = 400
 MEASURE = (
     Path("synthesizers"),
     Path("audits/bought/purchase.py"),
+    Path("audits/drift/histograms.py"),
     Path("bench/transcript.py"),
     Path("bench/ablation.py"),
 )

@@ -41,7 +41,8 @@ def intervals_chart(rows: Sequence[Row], *, title: str, axis: str, baseline: flo
         for row in rows
     ]
     y = _rows_axis(drawn)
-    x = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, nice=True))
+    apart = alt.Axis(labelOverlap=True, labelSeparation=6)
+    x = alt.X("low:Q", title=axis, scale=alt.Scale(zero=False, nice=True), axis=apart)
     base = alt.Chart(_data(drawn))
     zero = alt.Chart(_data([{"x": baseline}])).mark_rule(color=MUTED, strokeDash=[2, 3]).encode(x="x:Q")
     reach = base.mark_rule(strokeWidth=2.5, color=ACCENT).encode(x=x, x2="high:Q", y=y)
@@ -70,6 +71,28 @@ def pairs_chart(rows: Sequence[Row], *, title: str, axis: str) -> str:
     reference = base.mark_point(shape="diamond", size=60, color=MUTED, opacity=1).encode(x="reference:Q", y=y)
     value = base.mark_point(shape="circle", size=75, filled=True, color=ACCENT, opacity=1).encode(x="value:Q", y=y)
     return _svg(_sized(alt.layer(between, reference, value), len(rows)), title)
+
+
+def curve_chart(rows: Sequence[Row], *, title: str, x_axis: str, y_axis: str, baseline: float) -> str:
+    """A curve through points with their 95% bounds, and a dashed line at the baseline.
+
+    Args:
+        rows: `x`, `estimate`, `low`, `high`, ascending in x.
+        title: read out by screen readers.
+        x_axis: what x is.
+        y_axis: what the numbers are.
+        baseline: the value everything is compared with.
+    """
+    base = alt.Chart(_data(rows))
+    x = alt.X("x:Q", title=x_axis, axis=alt.Axis(tickCount=5))
+    scale = alt.Scale(zero=False, nice=True)
+    line = base.mark_line(color=ACCENT, strokeWidth=2).encode(x=x, y=alt.Y("estimate:Q", title=y_axis, scale=scale))
+    reach = base.mark_rule(color=ACCENT, strokeWidth=2).encode(x=x, y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    point = base.mark_point(size=60, filled=True, opacity=1, color=ACCENT).encode(
+        x=x, y=alt.Y("estimate:Q", scale=scale)
+    )
+    level = alt.Chart(_data([{"y": baseline}])).mark_rule(color=MUTED, strokeDash=[3, 3]).encode(y=alt.Y("y:Q"))
+    return _svg(alt.layer(level, reach, line, point).properties(width=PLOT_WIDTH + 110, height=PLOT_WIDTH - 25), title)
 
 
 def lengths_chart(rows: Sequence[Row], *, title: str, axis: str) -> str:

@@ -38,18 +38,23 @@ def render_report(
         timings: seconds by step, for the internal page; None for none.
         points: a map of rows of all three tables, for the internal page.
     """
-    return _template().render(
-        card=rendering,
-        internal=_internal(rendering),
-        distributions=_distributions(rendering),
-        errors=_errors(rendering),
-        timings=timings or {},
-        places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
+    return (
+        pages()
+        .get_template("report.html.j2")
+        .render(
+            card=rendering,
+            internal=_internal(rendering),
+            distributions=_distributions(rendering),
+            errors=_errors(rendering),
+            timings=timings or {},
+            places=points_chart(points, title="Rows of all three tables, near where alike") if points else None,
+        )
     )
 
 
 @cache
-def _template() -> jinja2.Template:
+def pages() -> jinja2.Environment:
+    """The templates of every report, which share one style sheet and the words for numbers."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("audits.release", "templates"),
         autoescape=True,
@@ -60,7 +65,7 @@ def _template() -> jinja2.Template:
     environment.filters["number"] = show
     environment.filters["event"] = event_words
     environment.filters["percent"] = percent
-    return environment.get_template("report.html.j2")
+    return environment
 
 
 def show(value: Any, digits: int = 3) -> str:

@@ -22,7 +22,7 @@ from typing import Literal, TypeAlias
 from privacy.errors import RequestError
 
 BUNDLE, INTERNAL, REPLACED = "bundle", "internal", "replaced"
-Purpose: TypeAlias = Literal["seal", "review"]
+Purpose: TypeAlias = Literal["seal", "review", "report"]
 AT_FDCWD, RENAME_EXCHANGE = -100, 2
 
 
@@ -69,6 +69,19 @@ class Staging:
             except OSError:
                 os.rename(self.folder / REPLACED, out)
                 raise
+        sync(out.parent)
+
+
+def publish_alone(out: Path, files: Mapping[str, bytes], *, mode: int) -> None:
+    """Write a folder that is no bundle and has one half: whole, or not at all. Raises RequestError where it exists."""
+    with staging(out, "report") as place:
+        place.write(BUNDLE, files, mode=mode)
+        try:
+            if out.exists():
+                raise FileExistsError
+            os.rename(place.folder / BUNDLE, out)
+        except OSError as error:
+            raise taken(out) from error
         sync(out.parent)
 
 

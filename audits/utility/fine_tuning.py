@@ -77,7 +77,7 @@ class FineTuning:
 
     def _repeat(self, task: Task, rows: Learning, rng: Generator) -> Repeat:
         synthetic, train = half_of(rows.synthetic, rng), half_of(rows.train, rng)
-        labels, seen = task.labels(rows.control), _matrix(task, rows.control)
+        labels, seen = task.labels(rows.control), network_matrix(task, rows.control)
         start = Network.fresh(task, self.hidden, int(rng.integers(2**31)))
         pretrained = start.learnt(task, synthetic, self.updates, rng.spawn(1)[0])
         tuned = []
@@ -159,7 +159,7 @@ class Network:
     def learnt(self, task: Task, rows: Table, updates: int, rng: Generator) -> Network:
         """The network after so many updates on batches of rows drawn with replacement."""
         model = copy.deepcopy(self.model)
-        matrix, labels = _matrix(task, rows), _scaled(task, rows)
+        matrix, labels = network_matrix(task, rows), _scaled(task, rows)
         classes = {"classes": np.arange(task.target.n_codes)} if isinstance(task, Classification) else {}
         with threadpool_limits(limits=1):
             for _ in range(updates):
@@ -176,7 +176,8 @@ class Network:
             return np.asarray(self.model.predict_proba(matrix))
 
 
-def _matrix(task: Task, rows: Table) -> Floats:
+def network_matrix(task: Task, rows: Table) -> Floats:
+    """Features as a network sees them, shape (len(rows), features)."""
     return np.asarray(linear_matrix(rows, leave_out=task.target.name).todense())
 
 

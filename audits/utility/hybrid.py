@@ -1,10 +1,11 @@
 """Real and synthetic rows mixed: what a share of real rows buys, and what synthetic rows add to few real ones.
 
 Gradient boosting learns from a table of fixed size whose share of real rows grows from none to all, and from a fixed
-tenth of the real rows to which more and more synthetic rows are added. Each is repeated with rows chosen anew, and
-scored on control rows. The fixed size is half of the learning rows, for the reason of `audits.tasks.half_of`. The
-baseline of the first curve is its end, real rows alone; that of the second is its beginning, the few real rows without
-synthetic ones: a point below it says that adding rows did harm.
+tenth of the real rows (or other shares) to which more and more synthetic rows are added. Each is repeated with rows
+chosen anew, and scored on control rows. The fixed size is half of the learning rows, for the reason of
+`audits.tasks.half_of`. The baseline of the first curve is its end, real rows alone; that of the others is their
+beginning, the few real rows without synthetic ones: a point below it says that adding rows did harm. What a point gains
+over that baseline is a finding of its own, with an interval that is paired over control rows.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from audits.evidence import Evidence
 from audits.finding import Finding
 from audits.rows import joined
 from audits.tasks import Learning, Repeated, Task, learning, task_of
+from privacy.columns import Floats
 from privacy.table import Table
 
 MIN_ROWS = 200
 MODEL = "gradient boosting"
+
+Score = tuple[float, Floats]
+"""A score, and the influence of every control row."""
 
 Mix = tuple[int, int]
 """Real rows and synthetic rows."""
@@ -37,14 +42,14 @@ class Hybrid:
 
     Attributes:
         shares: shares of real rows at a fixed size, ascending.
-        scarce: share of the real rows that are there in the second curve.
-        added: synthetic rows for each real one in the second curve, ascending; no more than there are.
+        scarce: shares of the real rows, each with a curve of its own.
+        added: synthetic rows for each real one in these curves, ascending from 0; left out where there are not as many.
         repeats: how often rows are drawn again.
         max_rows: rows each model learns from at most.
     """
 
     shares: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-    scarce: float = 0.1
+    scarce: tuple[float, ...] = (0.1,)
     added: tuple[float, ...] = (0.0, 1.0, 3.0, 9.0)
     repeats: int = 5
     max_rows: int = 20_000
@@ -62,47 +67,60 @@ class Hybrid:
         n = len(rows.train)
         if n < MIN_ROWS:
             raise InconclusiveError(f"there are fewer than {MIN_ROWS} rows to learn from")
-        few, size = round(self.scarce * n), n // 2
-        by_share = {f"{share:.0%} real": (round(share * size), size - round(share * size)) for share in self.shares}
-        by_added = {f"{k:g} synthetic for each real": (few, min(round(k * few), n)) for k in self.added}
+        size = n // 2
+        curves = {
+            f"{task.score_name} by share of real rows": (
+                {f"{share:.0%} real": (round(share * size), size - round(share * size)) for share in self.shares},
+                -1,
+            )
+        }
+        for scarce in self.scarce:
+            few = round(scarce * n)
+            curves[f"{task.score_name} by synthetic rows added to {scarce:.0%} of the real"] = (
+                {f"{k:g} synthetic for each real": (few, round(k * few)) for k in self.added if round(k * few) <= n},
+                0,
+            )
         found: list[Finding] = []
-        for quantity, mixes, reference in (
-            (f"{task.score_name} by share of real rows", by_share, -1),
-            (f"{task.score_name} by synthetic rows added to {self.scarce:.0%} of the real", by_added, 0),
-        ):
+        for quantity, (mixes, reference) in curves.items():
             scores = self._curve(task, rows, mixes, rng)
-            baseline = list(scores.values())[reference].mean
-            found += self._findings(task, quantity, scores, baseline, rows)
+            found += self._findings(task, quantity, scores, list(scores)[reference], rows)
         return tuple(found)
 
-    def _curve(self, task: Task, rows: Learning, mixes: Mapping[str, Mix], rng: Generator) -> dict[str, Repeated]:
+    def _curve(self, task: Task, rows: Learning, mixes: Mapping[str, Mix], rng: Generator) -> dict[str, list[Score]]:
+        """Scores of every repeat, by mix."""
         labels = task.labels(rows.control)
-        scores = {}
+        scores: dict[str, list[Score]] = {}
         for subject, (n_real, n_synthetic) in mixes.items():
-            repeats = []
+            scores[subject] = []
             for _ in range(self.repeats):
                 learn = joined(_drawn(rows.train, n_real, rng), _drawn(rows.synthetic, n_synthetic, rng))
-                repeats.append(task.score(task.predict(MODEL, learn, rows.control, rng), labels))
-            scores[subject] = Repeated.of(repeats)
+                scores[subject].append(task.score(task.predict(MODEL, learn, rows.control, rng), labels))
         return scores
 
     def _findings(
-        self, task: Task, quantity: str, scores: Mapping[str, Repeated], baseline: float, rows: Learning
+        self, task: Task, quantity: str, scores: Mapping[str, list[Score]], reference: str, rows: Learning
     ) -> Iterator[Finding]:
-        doubt = task.doubt(task.labels(rows.control))
-        for subject, one in scores.items():
-            yield estimate_finding(
-                audit=self.name,
-                quantity=quantity,
-                subject=subject,
-                estimate=one.mean,
-                error=one.error(rows.units, doubt),
-                baseline=baseline,
-                worse="lower",
-                n=len(rows.control),
-                limits=(task.least, 1.0),
-                looked_at=1,
-            )
+        doubt, widest = task.doubt(task.labels(rows.control)), 1 - task.least
+        start = Repeated.of(scores[reference]).mean
+        for subject, some in scores.items():
+            of_it = [(quantity, Repeated.of(some), start, (task.least, 1.0))]
+            if subject != reference:
+                gained = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(some, scores[reference], strict=True)]
+                words = quantity.replace(task.score_name, f"{task.score_name} gained", 1)
+                of_it.append((words, Repeated.of(gained), 0.0, (-widest, widest)))
+            for name, one, baseline, limits in of_it:
+                yield estimate_finding(
+                    audit=self.name,
+                    quantity=name,
+                    subject=subject,
+                    estimate=one.mean,
+                    error=one.error(rows.units, doubt),
+                    baseline=baseline,
+                    worse="lower",
+                    n=len(rows.control),
+                    limits=limits,
+                    looked_at=1,
+                )
 
 
 def _drawn(table: Table, n: int, rng: Generator) -> Table:

@@ -55,6 +55,8 @@ COMMANDS = {
     "audit": ("--train", "--holdout", "--schema", "--policy", "--out"),
     "review": ("--approve", "--reviewer", "--role", "--reason"),
     "verify": ("--ledger",),
+    "monitor": ("--release", "--epsilon", "--delta", "--out", "--tolerance", "--false-alarms", "--ledger"),
+    "lab": ("--train", "--holdout", "--schema", "--out", "--repeats", "--max-rows"),
     "report": ("--out", "--internal"),
     "schema draft": ("--out",),
     "schema check": (),

@@ -1,0 +1,385 @@
+"""Has the table a release was made from moved on? Histograms of its new version are bought, compared, and made use of.
+
+The order of a release, in small: what is refused is refused before anything is charged, the charge is on disk before a
+row is read, and everything after the purchase is post-processing. The earlier side is what the release bought (`api.
+panel`). What is found proposes a release and never starts one; a proposal says what the release would cost. The same
+histograms give weights that bring the rows of the old release toward the new version.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from api.coins import place_of
+from api.further_rows import bundle_of, released
+from api.home import Installation
+from api.panel import panel_of
+from api.pricing import price
+from api.recipe import check_seed, check_target
+from api.steps import Steps
+from api.streams import Streams
+from audits.drift.contrast import Side
+from audits.drift.histograms import Panel, PanelPurchase
+from audits.drift.report import render_monitor
+from audits.drift.verdicts import NewValues, State, Told, judge
+from audits.drift.weights import Weights, rake
+from audits.errors import BundleError
+from audits.release.bundle import MODEL
+from audits.release.policy import parse_policy
+from audits.release.review import internal_files
+from audits.release.staging import publish_alone
+from privacy.accounting import Claim, accountant_of
+from privacy.calibration import calibrate, check_budget
+from privacy.columns import Floats
+from privacy.cost import Gaussian, once
+from privacy.errors import RequestError
+from privacy.files import TableFile, check_file, mark
+from privacy.filter import PrivacyFilter
+from privacy.ledger import AlreadyOpenedError, Charge
+from privacy.noise import NoiseSource, system_noise
+from privacy.rows import Inline, Rows, Stream, held
+from privacy.schema import Budget, Schema
+from privacy.schema_file import parse_schema
+from privacy.statement import stated
+from privacy.table import read_table, read_units, rows_within
+from synthesizers.artefact import load
+from synthesizers.registry import synthesizer
+from synthesizers.structured import StructuredModel
+
+TOLERANCE, FALSE_ALARMS = 0.02, 0.05
+FORMAT = "tablegate-monitor/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorRequest:
+    """What is asked: a new version of a table, and the release made from an earlier one.
+
+    Attributes:
+        table: the new version.
+        bundle: the release, with its internal half beside it.
+        epsilon, delta: what the histograms may cost.
+        out: folder of the report and the weights; must not exist.
+        tolerance: total variation distance that is no drift.
+        false_alarms: probability that a run tells of drift where there is none beyond the tolerance, at most.
+        seed: seed of the streams that protect nobody.
+        request: the caller's id; the same one takes up a charge that was never opened.
+    """
+
+    table: TableFile
+    bundle: Path
+    epsilon: float
+    delta: float
+    out: Path
+    seed: int
+    tolerance: float = TOLERANCE
+    false_alarms: float = FALSE_ALARMS
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """A release like the last one, of the new version: proposed, not made.
+
+    Attributes:
+        synthesizer, epsilon, delta, policy: as it was released.
+        becomes: the population's total with it.
+        cap: the population's cap.
+        seconds: about how long it would take on two cores, without the audits.
+    """
+
+    synthesizer: str
+    epsilon: float
+    delta: float
+    policy: str
+    becomes: float
+    cap: Budget
+    seconds: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the ledger would admit it."""
+        return self.becomes <= self.cap.epsilon
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "synthesizer": self.synthesizer,
+            "epsilon": self.epsilon,
+            "delta": self.delta,
+            "policy": self.policy,
+            "population_epsilon_after": stated(self.becomes),
+            "cap": {"epsilon": self.cap.epsilon, "delta": self.cap.delta},
+            "fits": self.fits,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Monitored:
+    """What a run found. Every number was bought, or follows from what was.
+
+    Attributes:
+        out: the folder.
+        told: every histogram.
+        new_values: values outside lists.
+        renewal: what a new release would cost.
+        weights: of the old release's rows.
+        facts: the whole as JSON.
+    """
+
+    out: Path
+    told: tuple[Told, ...]
+    new_values: tuple[NewValues, ...]
+    renewal: Renewal
+    weights: Weights
+    facts: Mapping[str, Any]
+
+    @property
+    def proposes(self) -> bool:
+        """Whether drift is proven, and a release is proposed."""
+        states = [one.state for one in self.told] + [one.state for one in self.new_values]
+        return State.DRIFT in states
+
+
+def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitored:
+    """Charge, count, compare, weigh, write. Raises a ReleaseError for what is refused."""
+    steps("checking the request")
+    bundle = bundle_of(asked.bundle)
+    _check(asked)
+    predicate = released(bundle, home)
+    files = internal_files(bundle, predicate)
+    if MODEL not in files:
+        raise BundleError(
+            "The internal half of the release holds no model.",
+            why="What the release measured is the earlier side of the comparison.",
+            fix="Make a release with this version of the program.",
+        )
+    model = load(files[MODEL])
+    schema = parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
+    cap = schema.require_releasable()
+    budget = check_budget(asked.epsilon, asked.delta, schema.n_public.value)
+    check_file(asked.table, schema)
+    check_target(asked.out)
+    streams = Streams(asked.seed)
+    panel = panel_of(model, schema, streams["panel"])
+    purchase = PanelPurchase(noise_multiplier=calibrate(lambda scale: once(Gaussian(scale)), budget))
+    synthetic = read_table(bundle / "data" / "synthetic.parquet", model.schema)
+
+    charge, privacy = _charged(asked, home, schema, cap, budget, purchase, _digest(bundle))
+    steps("counting the new version")
+    rows = rows_of(asked.table, schema, privacy.noise)
+    later = purchase.buy(panel, rows, schema.unit.max_rows, privacy)
+
+    steps("comparing")
+    told, new = judge(
+        panel.histograms,
+        later,
+        cluster=schema.unit.max_rows,
+        tolerance=asked.tolerance,
+        false_alarms=asked.false_alarms,
+        rng=streams["null"],
+    )
+    weights = rake(panel.asked.cells_of(synthetic), later, schema.unit.max_rows)
+    renewal = renewal_of(bundle, schema, home)
+    steps("writing the report")
+    facts = _facts(asked, bundle, schema, charge, panel, purchase, later, told, new, renewal, weights, model)
+    made = Monitored(out=asked.out, told=told, new_values=new, renewal=renewal, weights=weights, facts=facts)
+    documents = {
+        "monitor.json": json.dumps(facts, indent=1, allow_nan=False).encode(),
+        "report.html": render_monitor(facts).encode(),
+        **weight_files(weights.values),
+    }
+    publish_alone(asked.out, documents, mode=0o755)
+    return made
+
+
+def rows_of(path: TableFile, schema: Schema, noise: NoiseSource) -> Rows:
+    """The rows of a checked file, at most `max_rows` of every unit; a long file is not held."""
+    table = held(path, schema)
+    if table is not None:
+        return table.bounded(noise)
+    file = mark(path)
+    units = read_units(path, schema)
+    known = np.flatnonzero(units >= 0)
+    taken = np.zeros(len(units), np.bool_)
+    taken[known[rows_within(schema.unit, units[known], noise)]] = True
+    numbers = None if schema.unit.field is None else units
+    return Stream(file=file, declared=schema, schema=schema, taken=taken, units=numbers, executor=Inline())
+
+
+def renewal_of(bundle: Path, schema: Schema, home: Installation) -> Renewal:
+    """What a release like that of a bundle would cost now, from public facts and the ledger."""
+    statement = json.loads((bundle / "statement.json").read_bytes())
+    policy = parse_policy(json.loads((bundle / "policy.json").read_bytes()))
+    chosen = synthesizer(statement["synthesizer"])
+    budget = Budget(epsilon=float(statement["epsilon"]), delta=float(statement["delta"]))
+    priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=False)
+    claim = Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(priced.cost))
+    population = schema.population
+    return Renewal(
+        synthesizer=chosen.name,
+        epsilon=budget.epsilon,
+        delta=budget.delta,
+        policy=policy.name,
+        becomes=home.ledger.becomes(population, priced.cost, claim),
+        cap=home.ledger.cap(population) or schema.require_releasable(),
+        seconds=priced.generator.estimate.seconds,
+    )
+
+
+def weight_files(values: Floats) -> dict[str, bytes]:
+    """Weights in the order of the synthetic table's rows, for programs and for anybody."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table([pa.array(values)], names=["weight"]), sink, compression="zstd", store_schema=False)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["weight"])
+    writer.writerows([f"{value:.6g}"] for value in values)
+    return {"weights.parquet": sink.getvalue().to_pybytes(), "weights.csv": text.getvalue().encode()}
+
+
+def _check(asked: MonitorRequest) -> None:
+    check_seed(asked.seed)
+    if not (0 <= asked.tolerance < 1 and 0 < asked.false_alarms < 1):
+        raise RequestError(
+            "The tolerance is not in [0, 1), or the rate of false alarms not between 0 and 1.",
+            why="One is a total variation distance, the other a probability.",
+            fix=f"Leave them out, for {TOLERANCE:g} and {FALSE_ALARMS:g}.",
+        )
+
+
+def _charged(
+    asked: MonitorRequest,
+    home: Installation,
+    schema: Schema,
+    cap: Budget,
+    budget: Budget,
+    purchase: PanelPurchase,
+    about: str,
+) -> tuple[Charge, PrivacyFilter]:
+    """Charge and open: the last point at which nothing has been read."""
+    parts = (place_of(asked.table), asked.out.absolute(), about, budget, asked.tolerance)
+    request = asked.request or hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
+    claim = Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(purchase.cost))
+    while True:
+        charge = home.ledger.charge(
+            population=schema.population,
+            cap=home.ledger.cap(schema.population) or cap,
+            cost=purchase.cost,
+            claim=claim,
+            request=request,
+            purpose=f"monitor: histograms of a new version, against release {about[:12]}",
+            schema_digest=schema.digest,
+        )
+        try:
+            return charge, home.ledger.open(charge, system_noise())
+        except AlreadyOpenedError:
+            continue
+
+
+def _digest(bundle: Path) -> str:
+    return hashlib.sha256((bundle / "provenance.dsse.json").read_bytes()).hexdigest()
+
+
+def _facts(
+    asked: MonitorRequest,
+    bundle: Path,
+    schema: Schema,
+    charge: Charge,
+    panel: Panel,
+    purchase: PanelPurchase,
+    later: tuple[Side, ...],
+    told: tuple[Told, ...],
+    new: tuple[NewValues, ...],
+    renewal: Renewal,
+    weights: Weights,
+    model: StructuredModel,
+) -> dict[str, Any]:
+    drift = [one.histogram.name for one in told if one.state is State.DRIFT]
+    drift += [f"values of {one.column} that are not in its list" for one in new if one.state is State.DRIFT]
+    target = "" if schema.target is None else schema.target.name
+    compared = {name for one in told for name in one.histogram.columns}
+    return {
+        "format": FORMAT,
+        "table": schema.name,
+        "population": schema.population,
+        "release": {"bundle": bundle.name, "digest": _digest(bundle)},
+        "target": target,
+        "proposes_release": bool(drift),
+        "drift": drift,
+        "asked": {
+            "epsilon": asked.epsilon,
+            "delta": asked.delta,
+            "tolerance": asked.tolerance,
+            "false_alarms": asked.false_alarms,
+        },
+        "charge": charge.id,
+        "bought": {
+            "histograms": len(panel.histograms),
+            "noise_stddev": purchase.mechanism(panel, schema.unit.max_rows).stddev,
+            "events": purchase.cost.to_json(),
+            "rows_before": told[0].histogram.earlier.rows,
+            "rows_now": later[0].rows,
+        },
+        "histograms": [
+            _told(one, side, before, after, target)
+            for one, side, before, after in zip(told, later, weights.before, weights.after, strict=True)
+        ],
+        "new_values": [
+            {
+                "column": one.column,
+                "before": one.before,
+                "after": one.after,
+                "rise": one.rise,
+                "interval": [one.interval.low, one.interval.high],
+                "state": str(one.state),
+            }
+            for one in new
+        ],
+        "not_compared": [name for name in model.schema.names if name not in compared],
+        "renewal": renewal.to_json(),
+        "weights": {
+            "file": "weights.parquet",
+            "rows": len(weights.values),
+            "effective_rows": weights.effective_rows,
+            "largest": float(weights.values.max()),
+            "mean_distance_before": float(weights.before.mean()),
+            "mean_distance_after": float(weights.after.mean()),
+        },
+        "reproducibility": {"version of tablegate": version("tablegate"), "seed": asked.seed},
+    }
+
+
+def _told(one: Told, later: Side, before: float, after: float, target: str) -> dict[str, Any]:
+    shift = one.shift
+    return {
+        "columns": list(one.histogram.columns),
+        "with_target": target in one.histogram.columns,
+        "state": str(one.state),
+        "distance": shift.distance,
+        "floor": shift.floor,
+        "interval": [shift.interval.low, shift.interval.high],
+        "confidence": shift.interval.confidence,
+        "p_value": shift.p_value,
+        "detectable": shift.detectable,
+        "moves": [
+            {"cell": cell, "before": m.before, "after": m.after, "low": m.low, "high": m.high} for cell, m in one.moves
+        ],
+        "cells": list(one.histogram.cells),
+        "earlier": one.histogram.earlier.noisy.tolist(),
+        "later": later.noisy.tolist(),
+        "synthetic_distance": float(before),
+        "weighted_distance": float(after),
+    }
