@@ -68,6 +68,19 @@ class Charge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unproven:
+    """A receipt of rows that a generator without a proof was let read: nothing was charged, since nothing bounds it.
+
+    Attributes:
+        id: digest of its entry.
+        population: whose rows.
+    """
+
+    id: str
+    population: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """A charge that stands, and what came of it.
 
@@ -103,11 +116,16 @@ class Standing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """One population: the cap in force, the order of its filter, and the charges that stand."""
+    """One population: the cap in force, the order of its filter, the charges that stand, and what was not charged.
+
+    Attributes:
+        unproven: ids of the readings of generators without a proof.
+    """
 
     cap: Budget
     order: float
     standing: tuple[Standing, ...]
+    unproven: frozenset[str] = frozenset()
 
     @property
     def account(self) -> Account:
@@ -117,7 +135,7 @@ class Books:
 
 def books_of(entries: Iterable[Entry], population: str) -> Books | None:
     """Replay what happened. Reads every entry, so that `checked` sees the whole chain."""
-    cap, order, standing = None, math.nan, dict[str, Standing]()
+    cap, order, standing, unproven = None, math.nan, dict[str, Standing](), set[str]()
     for entry in entries:
         body = entry.body
         if body.get("population") != population:
@@ -129,7 +147,9 @@ def books_of(entries: Iterable[Entry], population: str) -> Books | None:
                     order = float(body["order"])
                 case "charge":
                     standing[entry.digest] = Standing(charge=charge_from(entry), body=body)
-                case "opened" | "reopened" | "fitted" | "verdict":
+                case "unproven":
+                    unproven.add(entry.digest)
+                case "opened" | "reopened" | "fitted" | "verdict" if body["charge"] not in unproven:
                     standing[body["charge"]] = standing[body["charge"]].after(entry.kind, body)
                 case "void":
                     del standing[body["charge"]]
@@ -139,7 +159,19 @@ def books_of(entries: Iterable[Entry], population: str) -> Books | None:
                 why="What the population has spent cannot be told from it.",
                 fix="Restore the ledger's last intact copy.",
             ) from error
-    return None if cap is None else Books(cap=cap, order=order, standing=tuple(standing.values()))
+    if cap is None:
+        return None
+    return Books(cap=cap, order=order, standing=tuple(standing.values()), unproven=frozenset(unproven))
+
+
+def receipt(entries: Iterable[Entry], identity: str) -> Charge | Unproven:
+    """The charge, or the reading nothing was charged for, with an id. Raises LedgerError where there is neither."""
+    for entry in entries:
+        if entry.digest == identity and entry.kind == "charge":
+            return charge_from(entry)
+        if entry.digest == identity and entry.kind == "unproven":
+            return Unproven(id=identity, population=entry.body["population"])
+    raise unknown_charge()
 
 
 def charge_from(entry: Entry) -> Charge:
@@ -175,6 +207,17 @@ def check_marks(marks: Iterable[Mapping[str, Any]], kept: Transcript | None) -> 
                 why="They are older, or of another run; what is missing would be drawn twice at the price of once.",
                 fix="Restore the newest ones, or charge anew with another --request.",
             )
+
+
+def check_same_cap(recorded: Budget, cap: Budget) -> None:
+    """Refuse a cap other than the recorded one. Raises RequestError."""
+    if recorded != cap:
+        raise RequestError(
+            f"The schema's cap (epsilon {cap.epsilon:g}, delta {cap.delta:g}) differs from the ledger's (epsilon "
+            f"{recorded.epsilon:g}, delta {recorded.delta:g}).",
+            why="A population's cap is fixed at its first charge, and another file cannot widen it.",
+            fix="Write the ledger's cap into the schema, or record a change of it with `tablegate ledger cap`.",
+        )
 
 
 def find(books: Books | None, charge: Charge) -> Standing:

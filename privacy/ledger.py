@@ -5,7 +5,8 @@ charge. Entries are events, never sums of epsilons; epsilons are recomputed from
 first byte is read, an `opened` record before the first row is; a charge nobody opened may be voided or taken up again
 by the same request, and every other charge stands, whatever became of its release. A run that was stopped goes on under
 its charge from the answers it kept (`reopened`, `fitted`; `privacy.transcript`). Which charges are admitted, and why
-that is sound, is `privacy.admission`.
+that is sound, is `privacy.admission`. Rows that a generator without a proof is let read are on record too, and nothing
+is charged for them: no epsilon bounds what it gives away, so that any number would be made up.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ from privacy.books import (
     Charge,
     JudgedError,
     LedgerError,
+    Unproven,
     books_of,
     charge_from,
     check_marks,
+    check_same_cap,
     find,
     known,
     mark,
+    receipt,
     unknown_charge,
 )
 from privacy.cost import ORDERS, PrivacyCost
@@ -48,7 +52,7 @@ from privacy.noise import NoiseSource
 from privacy.schema import Budget
 from privacy.transcript import Transcript
 
-__all__ = ["AlreadyOpenedError", "Charge", "JudgedError", "Ledger", "LedgerError"]
+__all__ = ["AlreadyOpenedError", "Charge", "JudgedError", "Ledger", "LedgerError", "Unproven"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +108,7 @@ class Ledger:
         with self.journal.transaction() as transaction:
             books = books_of(checked(transaction.entries()), population)
             if books is not None:
-                _check_same_cap(books.cap, cap)
+                check_same_cap(books.cap, cap)
                 for standing in books.standing:
                     if not standing.opened and _same(standing.body, wanted):
                         return standing.charge
@@ -123,6 +127,33 @@ class Ledger:
             cap_delta=cap.delta,
             left=epsilon_left(books.account),
         )
+
+    def unproven(
+        self, *, population: str, cap: Budget, generator: str, request: str, purpose: str, schema_digest: str
+    ) -> Unproven:
+        """Record, before a row is read, that a generator without a proof will read this population.
+
+        Charges keep their meaning: a private mechanism stays private whatever else is known. But whoever holds such a
+        table as well is bound by no total, so that every later statement counts them.
+
+        Raises:
+            RequestError: the cap is out of range, or differs from the recorded one.
+        """
+        check_cap(cap)
+        facts = {"population": population, "generator": generator, "request": request, "schema": schema_digest}
+        with self.journal.transaction() as transaction:
+            books = books_of(checked(transaction.entries()), population)
+            if books is None:
+                self._first_cap(transaction, population, Books(cap=cap, order=filter_order(cap), standing=()))
+            else:
+                check_same_cap(books.cap, cap)
+            entry = transaction.append("unproven", facts | {"purpose": purpose, "at": self.now()})
+        return Unproven(id=entry.digest, population=population)
+
+    def unproven_tables(self, population: str) -> int:
+        """How many tables of a population were asked of generators without a proof."""
+        books = books_of(self._entries(), population)
+        return 0 if books is None else len(books.unproven)
 
     def open(self, charge: Charge, noise: NoiseSource, kept: Transcript | None = None) -> PrivacyFilter:
         """Record that reading starts, and give the only key to the rows: exactly one caller gets it.
@@ -205,7 +236,10 @@ class Ledger:
             transaction.append("void", self._about(charge) | {"reason": reason})
 
     def record(
-        self, charge: Charge, kind: Literal["attempt", "candidate", "verdict", "review"], facts: Mapping[str, Any]
+        self,
+        charge: Charge | Unproven,
+        kind: Literal["attempt", "candidate", "verdict", "review"],
+        facts: Mapping[str, Any],
     ) -> Entry:
         """Write down what came of an opened charge: public facts, such as a bundle's digest and its verdict.
 
@@ -231,10 +265,14 @@ class Ledger:
 
     def charge_of(self, identity: str) -> Charge:
         """The charge with an id. Raises LedgerError where there is none."""
-        for entry in self._entries():
-            if entry.kind == "charge" and entry.digest == identity:
-                return charge_from(entry)
-        raise unknown_charge()
+        receipt = self.receipt_of(identity)
+        if isinstance(receipt, Unproven):
+            raise unknown_charge()
+        return receipt
+
+    def receipt_of(self, identity: str) -> Charge | Unproven:
+        """The charge with an id, or the reading nothing was charged for. Raises LedgerError where there is neither."""
+        return receipt(self._entries(), identity)
 
     def stages(self, charge: Charge) -> tuple[bool, bool]:
         """Whether a charge was opened, and whether it came to a verdict. Raises LedgerError where none stands."""
@@ -249,11 +287,12 @@ class Ledger:
     def attempts(self, population: str) -> int:
         """How many tables were put before the gate, at most.
 
-        Opened charges, runs that went on from a fitted model, and further rows of a released one.
+        Opened charges, runs that went on from a fitted model, further rows of a released one, and tables of generators
+        without a proof.
         """
         entries = list(self._entries())
         books = books_of(entries, population)
-        opened = 0 if books is None else sum(standing.opened + standing.again for standing in books.standing)
+        opened = 0 if books is None else sum(s.opened + s.again for s in books.standing) + len(books.unproven)
         further = [e for e in entries if e.kind == "attempt" and e.body.get("population") == population]
         return opened + len(further)
 
@@ -290,8 +329,9 @@ class Ledger:
         return epsilon_with(known(books_of(self._entries(), population), population).account, cost, claim)
 
     def populations(self) -> tuple[str, ...]:
-        """All populations ever charged, in order of their first charge."""
-        return tuple(dict.fromkeys(entry.body["population"] for entry in self._entries() if entry.kind == "charge"))
+        """All populations whose rows were ever let read, in the order in which they first were."""
+        entries = [entry for entry in self._entries() if entry.kind in ("charge", "unproven")]
+        return tuple(dict.fromkeys(entry.body["population"] for entry in entries))
 
     def head(self) -> Head:
         """Number and digest of the last entry."""
@@ -325,8 +365,12 @@ class Ledger:
         with self.journal.transaction() as transaction:
             return tuple(checked(transaction.entries()))
 
-    def _opened(self, transaction: Transaction, charge: Charge) -> None:
-        if not find(books_of(checked(transaction.entries()), charge.population), charge).opened:
+    def _opened(self, transaction: Transaction, charge: Charge | Unproven) -> None:
+        books = books_of(checked(transaction.entries()), charge.population)
+        if isinstance(charge, Unproven):
+            if books is None or charge.id not in books.unproven:
+                raise unknown_charge()
+        elif not find(books, charge).opened:
             raise LedgerError(
                 "The charge was not opened, so nothing can have come of it.",
                 why="Rows are read after the `opened` record, never before.",
@@ -339,18 +383,8 @@ class Ledger:
         words = {"reason": "first charge", "orders": grid, "at": self.now()}
         transaction.append("cap", _cap_body(population, books.cap, books.order) | words)
 
-    def _about(self, charge: Charge) -> dict[str, Any]:
+    def _about(self, charge: Charge | Unproven) -> dict[str, Any]:
         return {"population": charge.population, "charge": charge.id, "at": self.now()}
-
-
-def _check_same_cap(recorded: Budget, cap: Budget) -> None:
-    if recorded != cap:
-        raise RequestError(
-            f"The schema's cap (epsilon {cap.epsilon:g}, delta {cap.delta:g}) differs from the ledger's (epsilon "
-            f"{recorded.epsilon:g}, delta {recorded.delta:g}).",
-            why="A population's cap is fixed at its first charge, and another file cannot widen it.",
-            fix="Write the ledger's cap into the schema, or record a change of it with `tablegate ledger cap`.",
-        )
 
 
 def _check_reason(reason: str) -> None:

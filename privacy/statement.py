@@ -44,6 +44,7 @@ class PrivacyStatement:
         attempts: how many releases of this population were attempted, this one included.
         population_epsilon: upper bound on the total of everything charged to the population, at its cap's delta.
         gate_is_priced: whether the verdict was formed from what was bought alone.
+        unproven: how many tables of this population were asked of generators without a proof.
     """
 
     synthesizer: str
@@ -55,6 +56,7 @@ class PrivacyStatement:
     attempts: int
     population_epsilon: float
     gate_is_priced: bool = False
+    unproven: int = 0
 
     @property
     def dp_valid(self) -> bool:
@@ -113,6 +115,11 @@ class PrivacyStatement:
             items.append(
                 f"Rows beyond {self.schema.unit.max_rows} of one person, and rows without a person's identifier, are "
                 "left out of the table."
+            )
+        if self.unproven:
+            items.append(
+                f"{self.unproven} further table(s) of this population, made for use inside by generators without a "
+                "proof: whoever holds one of them as well may know more than the population's total says."
             )
         items += [
             f"The {entry}: declared public after the rows were read; not covered by epsilon."
