@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +63,16 @@ def draft_schema(path: Path) -> dict[str, Any]:
             fix="Rename or drop one of them.",
         )
     n_rows, seen = _count(path, header)
+    return draft_counts(path.name.split(".")[0], n_rows, seen)
+
+
+def draft_counts(name: str, n_rows: int, seen: Mapping[str, Counter[str]]) -> dict[str, Any]:
+    """A schema document from how often each text stands in each column of a table, in the order of its columns."""
     missing = [token for token in MISSING if any(token in counts for counts in seen.values())] or [""]
     drafted: dict[str, dict[str, Any]] = {}
-    fields = [_field(name, seen[name], n_rows, missing, drafted) for name in header]
+    fields = [_field(column, counts, n_rows, missing, drafted) for column, counts in seen.items()]
     return {
-        "name": path.name.split(".")[0],
+        "name": name,
         "missingValues": missing,
         "fields": fields,
         "privacy": {
