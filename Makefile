@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -38,11 +38,19 @@ test-browser: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -m browser tests/browser
 	OMP_NUM_THREADS=1 TABLEGATE_EXAMPLES=50 $(BIN)/python -m pytest --no-cov tests/web/test_interface.py
 
-# Dask and Ray are large and stay out of the development environment.
+# Tools beside ours are large and stay out of the development environment; some of them want pandas of the 2 series.
 test-integrations:
 	$(PYTHON) -m venv .venv-integrations
-	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
-	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
+	.venv-integrations/bin/python -m pip install --quiet --constraint tests/integrations/constraints.txt \
+		--editable '.[dask,ray,sdmetrics,evidently,mlflow]' hypothesis mlflow pytest pytest-cov sdv setuptools ydata-profiling
+	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest -W default --no-cov -rs tests/integrations
+
+# synthcity's maintained fork: several gigabytes.
+test-synthcity:
+	$(PYTHON) -m venv .venv-synthcity
+	.venv-synthcity/bin/python -m pip install --quiet --constraint tests/synthcity/constraints.txt \
+		--editable '.[synthcity]' hypothesis pytest pytest-cov
+	OMP_NUM_THREADS=1 .venv-synthcity/bin/python -m pytest -W default --no-cov -rs tests/synthcity
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -111,7 +119,7 @@ $(SUPPLY)/.ready: constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-synthcity build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

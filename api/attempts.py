@@ -18,7 +18,7 @@ from audits.release.gate import Attempt
 from audits.release.policy import Gate, Policy
 from privacy.errors import RequestError
 from privacy.files import TableFile
-from privacy.ledger import Charge
+from privacy.ledger import Charge, Unproven
 from privacy.schema import Schema
 
 
@@ -50,7 +50,9 @@ def check_room(home: Installation, schema: Schema, table: TableFile, policy: Pol
         )
 
 
-def put_forward(home: Installation, charge: Charge, schema: Schema, table: TableFile, policy: Policy) -> Attempt | None:
+def put_forward(
+    home: Installation, charge: Charge | Unproven, schema: Schema, table: TableFile, policy: Policy
+) -> Attempt | None:
     """Record that a table is put before the gate, before anything is learned from it; None where the gate is priced."""
     if policy.gate is Gate.PRICED:
         return None

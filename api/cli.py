@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from api import cli_alignment, cli_client, cli_service, commands
+from api import cli_alignment, cli_client, cli_exchange, cli_service, commands
 from api.demo import write_demo_table
 from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
@@ -37,12 +37,15 @@ app.add_typer(ledger_app, name="ledger")
 cli_alignment.register(app)
 cli_service.register(app)
 cli_client.register(app)
+cli_exchange.register(schema_app)
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or Parquet.", show_default=False)]
 SchemaFile = Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")]
 Epsilon = Annotated[float, typer.Option(help="Total epsilon of everything bought for the release.")]
 Delta = Annotated[float, typer.Option(help="Total delta.")]
-Synthesizer = Annotated[str, typer.Option(help="aim, mst or independent.")]
+Synthesizer = Annotated[
+    str, typer.Option(help="aim, mst, independent, dp-ctgan, pate-gan; or synthcity:NAME, unverified.")
+]
 PolicyName = Annotated[str, typer.Option("--policy", help="public, controlled, internal, priced, or a policy file.")]
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -67,6 +70,12 @@ Deep = Annotated[
 WITH_EARLIER = "An earlier release of the population, to be held beside this one; repeatable."
 EarlierBundles = Annotated[list[Path] | None, typer.Option("--with-earlier", metavar="BUNDLE", help=WITH_EARLIER)]
 EarlierTables = Annotated[list[Path] | None, typer.Option("--with-earlier", metavar="FILE", help=WITH_EARLIER)]
+Beside = Annotated[
+    list[str] | None, typer.Option(help="Audits of another library too: sdmetrics, evidently, synthcity; internal.")
+]
+Track = Annotated[
+    str | None, typer.Option(envvar="TABLEGATE_TRACK", help="MLflow server inside the boundary to log the run to.")
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of sampling and audits; it protects nobody.")]
 
 
@@ -104,7 +113,10 @@ def schema_draft(
     out: Annotated[Path | None, typer.Option("-o", "--out", help="Where to write it; printed otherwise.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a first schema whose entries are `observed`: to be replaced before any release."""
+    """Write a first schema whose entries are `observed`: to be replaced before any release.
+
+    TABLE may also be the JSON of a ydata-profiling report.
+    """
     guarded(lambda: commands.draft(table, out, as_json=as_json), as_json=as_json)
 
 
@@ -172,6 +184,8 @@ def release(
     ] = "",
     deep: Deep = False,
     with_earlier: EarlierBundles = None,
+    beside: Beside = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Charge, synthesise, audit, judge, and seal a bundle."""
@@ -196,8 +210,9 @@ def release(
         given=given,
         deep=deep,
         earlier=tuple(with_earlier or ()),
+        beside=tuple(beside or ()),
     )
-    guarded(lambda: commands.release_and_show(recipe, _home(ledger), as_json=as_json), as_json=as_json)
+    guarded(lambda: commands.release_and_show(recipe, _home(ledger), track=track, as_json=as_json), as_json=as_json)
 
 
 @app.command()
@@ -239,6 +254,7 @@ def audit(
     out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
     deep: Deep = False,
     with_earlier: EarlierTables = None,
+    beside: Beside = None,
     ledger: LedgerFile = None,
     seed: Seed = None,
     as_json: AsJson = False,
@@ -254,6 +270,7 @@ def audit(
         seed=fresh_seed() if seed is None else seed,
         deep=deep,
         earlier=tuple(with_earlier or ()),
+        beside=tuple(beside or ()),
     )
     guarded(lambda: commands.audit(asked, _home(ledger), as_json=as_json), as_json=as_json)
 

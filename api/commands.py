@@ -14,12 +14,16 @@ from api.display import ERR, OUT, answer, progress
 from api.foreign import ForeignAudit, audit_foreign
 from api.further_rows import FurtherRows, sample
 from api.home import Home
+from api.integrations.mlflow import TrackingError, check_tracking
+from api.integrations.mlflow import track as log
+from api.integrations.ydata import draft_profile
 from api.judging import Release
 from api.pipeline import release
 from api.pricing import Price, price
 from api.recipe import Recipe, check_policy
 from api.steps import Steps
 from api.stopping import stoppable
+from api.unproven import UnprovenTable, is_unproven, release_unproven, unpriced
 from api.words import column_facts, headlines
 from audits.release.gate import Decision, Verdict
 from audits.release.paper import on_paper
@@ -34,7 +38,7 @@ from privacy.constraints import broken
 from privacy.draft import draft_schema, write_draft
 from privacy.errors import RequestError
 from privacy.files import check_file
-from privacy.ledger import Charge
+from privacy.ledger import Charge, Unproven
 from privacy.schema import Budget
 from privacy.schema_file import load_schema
 from privacy.statement import stated
@@ -46,11 +50,25 @@ SHARE_ORDER = np.array([16.0])
 """Rényi order at which the shares of a price are compared: near the best one for usual budgets."""
 
 
-def release_and_show(recipe: Recipe, home: Home, *, as_json: bool) -> int:
-    """Make a release and say what came of it."""
+def release_and_show(recipe: Recipe, home: Home, *, as_json: bool, track: str | None = None) -> int:
+    """Make a release and say what came of it; log it where a tracking server is named."""
+    if track is not None:
+        check_tracking()
+    made: Release | UnprovenTable
     with progress(quiet=as_json) as tell, stoppable() as asked_to_stop:
-        made = release(recipe, home, Steps(tell, asked_to_stop))
-    return _show(made, as_json=as_json)
+        steps = Steps(tell, asked_to_stop)
+        if is_unproven(recipe.synthesizer):
+            made = release_unproven(recipe, home, steps)
+        else:
+            made = release(recipe, home, steps)
+    code = _show_unproven(made, as_json=as_json) if isinstance(made, UnprovenTable) else _show(made, as_json=as_json)
+    if track is not None:
+        statement = None if isinstance(made, UnprovenTable) else made.statement
+        try:
+            log(track, recipe, made.population, statement, made.decision, made.outcomes, made.bundle)
+        except TrackingError as error:  # the release is made, whatever becomes of its record
+            ERR.print(f"{error.what} {error.why} {error.fix}", style="bold yellow", markup=False)
+    return code
 
 
 def sample_and_show(asked: FurtherRows, home: Home, *, as_json: bool) -> int:
@@ -79,13 +97,27 @@ def _show(made: Release, *, as_json: bool) -> int:
     return EXIT[made.decision.verdict]
 
 
+def _show_unproven(made: UnprovenTable, *, as_json: bool) -> int:
+    facts = {
+        "verdict": str(made.decision.verdict),
+        "released": made.bundle.released,
+        "bundle": str(made.bundle.path),
+        "internal": str(made.bundle.internal),
+        "digest": made.bundle.digest,
+        "guarantee": {"state": "unverified", **made.unverified},
+        "internal_figures": headlines(made.outcomes),
+    }
+    answer(facts, as_json=as_json, show=lambda: words.unproven(made))
+    return EXIT[made.decision.verdict]
+
+
 def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
     """Draft a schema off the rows."""
     if out is not None and out.exists():
         raise RequestError(
             f"'{out.name}' exists already.", why="A draft never overwrites a schema.", fix="Choose another --out."
         )
-    document = draft_schema(table)
+    document = draft_profile(table) if table.name.endswith(".json") else draft_schema(table)
     text = write_draft(document)
     if out is not None:
         _write(out, text.encode())
@@ -142,6 +174,8 @@ def plan(
     budget = check_budget(epsilon, delta, schema.n_public.value)
     check_file(table, schema)
     target = target_of(schema, where, (), None)
+    if is_unproven(name):
+        raise unpriced(name)
     chosen = synthesizer(name)
     if policy is None:
         whole_price = Price(generator=chosen.plan(schema, budget), gate=None, card=None)
@@ -254,6 +288,7 @@ def show_ledger(home: Home, population: str | None, *, as_json: bool) -> int:
                 "total_epsilon": stated(ledger.total(name)),
                 "left_epsilon": ledger.left(name),
                 "attempts": ledger.attempts(name),
+                "unproven_tables": ledger.unproven_tables(name),
                 "entries": ledger.show(name),
             }
         )
@@ -298,7 +333,7 @@ def _existing(home: Home) -> Home:
     return home
 
 
-def _charge_of(bundle: Path, home: Home) -> Charge:
-    """The charge a release under review was paid with. Raises a ReleaseError where there is none in this ledger."""
+def _charge_of(bundle: Path, home: Home) -> Charge | Unproven:
+    """What a release under review was paid with. Raises a ReleaseError where there is none in this ledger."""
     charge = charge_behind(bundle, home.signing_key)
-    return _existing(home).ledger.charge_of(charge)
+    return _existing(home).ledger.receipt_of(charge)

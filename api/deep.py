@@ -7,9 +7,10 @@ Seconds were measured by `python -m bench.suite --deep` on Adult: 15 columns, on
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from api.integrations.audits import BESIDE
 from api.recipe import Order
 from api.steps import Steps
 from audits.attacks.shadow import ShadowModels
@@ -33,9 +34,13 @@ STATISTICS_SECONDS = 0.3
 """Of a run of the shadow models, beside its fit."""
 
 
-def suite(*, deep: bool, earlier: bool) -> tuple[Audit, ...]:
-    """The standard audits; that of earlier releases where there are any, and the deep ones where they are asked for."""
-    return (*STANDARD, *(WITH_EARLIER if earlier else ()), *(DEEP if deep else ()))
+def suite(*, deep: bool, earlier: bool, beside: Sequence[str] = ()) -> tuple[Audit, ...]:
+    """The standard audits, that of earlier releases where there are any, and those that are asked for.
+
+    Those are the deep ones, and those of other libraries (`api.integrations.audits`).
+    """
+    others = (*(WITH_EARLIER if earlier else ()), *(DEEP if deep else ()), *(BESIDE[name] for name in beside))
+    return (*STANDARD, *others)
 
 
 def deep_seconds(n_rows: int | None, n_columns: int, plan: Plan | None, workers: int) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from api.deep import deep_seconds, spoken, suite
+from api.integrations.audits import check_beside
 from api.recipe import check_seed, check_target
 from api.steps import Steps
 from api.streams import Streams
@@ -48,6 +49,7 @@ class ForeignAudit:
     seed: int
     deep: bool = False
     earlier: tuple[Path, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[Bundle, Decision, tuple[Outcome, ...]]:
@@ -63,6 +65,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
             why="A table made elsewhere comes with its rows and without a budget.",
             fix="Name a policy whose gate is exact.",
         )
+    check_beside(asked.beside, policy)
     check_seed(asked.seed)
     released = released_form(schema)
     check_file(asked.train, schema)
@@ -77,7 +80,7 @@ def audit_foreign(asked: ForeignAudit, key: SigningKey, steps: Steps) -> tuple[B
     evidence, synthetic = read_evidence(
         asked.synthetic, asked.train, asked.holdout, schema, asked.seed, earlier=asked.earlier
     )
-    audits = suite(deep=asked.deep, earlier=bool(asked.earlier))
+    audits = suite(deep=asked.deep, earlier=bool(asked.earlier), beside=asked.beside)
     outcomes = run_suite(audits, evidence, Streams(asked.seed), lambda title: steps(f"audit: {title}"))
 
     points = joint_map(evidence, Streams(asked.seed)["map"])

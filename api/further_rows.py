@@ -167,6 +167,7 @@ def restated(written: dict[str, Any], schema: Schema, home: Installation) -> Pri
         noise_is_secret=bool(written["dp_valid"]),
         attempts=home.ledger.attempts(schema.population),
         population_epsilon=home.ledger.total(schema.population),
+        unproven=home.ledger.unproven_tables(schema.population),
     )
 
 

@@ -98,6 +98,11 @@ class Release:
     statement: PrivacyStatement
     outcomes: tuple[Outcome, ...]
 
+    @property
+    def population(self) -> str:
+        """Who pays."""
+        return self.statement.schema.population
+
 
 def judge(candidate: Candidate, home: Installation, charge: Charge, key: SigningKey, steps: Steps) -> Release:
     """Audit, judge and seal; the verdict goes into the ledger. Raises RequestError where OUT was taken meanwhile."""

@@ -11,6 +11,7 @@ from api.asked_rows import target_of
 from api.coins import place_of
 from api.earlier import check_earlier
 from api.executors import executor_of
+from api.integrations.audits import check_beside
 from api.pricing import Price, price
 from audits.assignment import Design, design_for
 from audits.registry import AUDITS
@@ -59,6 +60,7 @@ class Recipe:
         held: whether people must let the table out even where every check passed.
         deep: whether the deep audits are asked as well.
         earlier: bundles of earlier releases of the population, which the audits hold beside this one.
+        beside: libraries whose own audits are asked as well: names of `api.integrations.audits`.
     """
 
     table: TableFile
@@ -80,6 +82,7 @@ class Recipe:
     held: bool = False
     deep: bool = False
     earlier: tuple[Path, ...] = ()
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +159,7 @@ def ordered(recipe: Recipe, schema: Schema, policy: Policy) -> Order:
         check_rows(recipe.rows)
     target = target_of(schema, recipe.where, recipe.balance, recipe.given)
     check_policy(policy, budget)
+    check_beside(recipe.beside, policy)
     check_seed(recipe.seed)
     priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=bool(target.words))
     rows = recipe.rows or schema.n_public.value or ROWS_WHERE_UNKNOWN

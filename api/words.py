@@ -8,7 +8,9 @@ from typing import Any
 
 from api.display import OUT, grid
 from api.judging import Release
+from api.unproven import UnprovenTable
 from audits.finding import Finding, Outcome
+from audits.release.bundle import Bundle
 from audits.release.gate import Decision, Verdict
 from privacy.columns import LevelColumn
 from privacy.schema import Schema
@@ -46,12 +48,27 @@ def release(made: Release) -> None:
     )
     _figures(made.outcomes)
     _costs(made.outcomes)
-    if made.bundle.released:
-        OUT.print(f"\nFor its recipient:  {made.bundle.path}/report.html and {made.bundle.path}/data/")
+    _where(made.bundle)
+
+
+def _where(bundle: Bundle) -> None:
+    if bundle.released:
+        OUT.print(f"\nFor its recipient:  {bundle.path}/report.html and {bundle.path}/data/")
     else:
-        OUT.print(f"\nNo table was written. What may be known outside: {made.bundle.path}/report.html")
-    OUT.print(f"Inside only:        {made.bundle.internal}/report.html")
-    OUT.print(f"Check it:           tablegate verify {made.bundle.path}")
+        OUT.print(f"\nNo table was written. What may be known outside: {bundle.path}/report.html")
+    OUT.print(f"Inside only:        {bundle.internal}/report.html")
+    OUT.print(f"Check it:           tablegate verify {bundle.path}")
+
+
+def unproven(made: UnprovenTable) -> None:
+    """Verdict on a table of a generator without a proof, and where to look."""
+    _banner(made.decision)
+    OUT.print("GUARANTEE UNVERIFIED: nothing is promised about any person in this table.", style="bold red")
+    OUT.print(f"Made by {made.unverified['generator']} ({made.unverified['made_by']}).", markup=False)
+    OUT.print(f"Its own claim, which is not relied on: {made.unverified['claim']}.", markup=False)
+    _figures(made.outcomes)
+    _costs(made.outcomes)
+    _where(made.bundle)
 
 
 def audit(facts: Mapping[str, Any], decision: Decision, outcomes: Sequence[Outcome], internal: Path) -> None:
@@ -158,6 +175,12 @@ def ledger(populations: Sequence[Mapping[str, Any]]) -> None:
             f"at delta {cap['delta']:g}; {facts['left_epsilon']:.4g} left; {facts['attempts']} attempts",
             markup=False,
         )
+        if facts["unproven_tables"]:
+            OUT.print(
+                f"Not in it: {facts['unproven_tables']} table(s) of generators without a proof, for which nothing was "
+                "charged. Who holds one of them is bound by no total.",
+                style="bold yellow",
+            )
         rows = [(e["seq"], e["at"], e["kind"], e["charge"][:12], _about(e)) for e in facts["entries"]]
         grid("", ("entry", "at", "kind", "charge", ""), rows)
 
@@ -171,6 +194,8 @@ def _about(entry: Mapping[str, Any]) -> str:
             return f"epsilon {body['epsilon']:g}, delta {body['delta']:g}: {body['reason']}"
         case "verdict" | "review" | "attempt":
             return ", ".join(f"{key} {str(value)[:24]}" for key, value in body["facts"].items())
+        case "unproven":
+            return f"no epsilon: {body['purpose']}"
         case _:
             return str(body.get("reason", ""))
 

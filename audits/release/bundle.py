@@ -170,7 +170,7 @@ def public_files(
         **documents,
         "scorecard.json": to_bytes(rendering),
         "report.html": render_report(rendering).encode(),
-        "README.txt": _readme(bool(data)).encode(),
+        "README.txt": _readme(bool(data), unverified=bool(card["unverified"])).encode(),
         PUBLIC_KEY: key.public_pem,
     }
     files[MANIFEST] = manifest({name: sha256(content) for name, content in files.items()})
@@ -250,7 +250,7 @@ def _internal_files(contents: Contents, waiting: Mapping[str, bytes], token: str
     return files
 
 
-def _readme(data: bool) -> str:
+def _readme(data: bool, *, unverified: bool) -> str:
     table = (
         "data/synthetic.parquet  the synthetic table, typed, missing values as null\n"
         "data/synthetic.csv      the same; a missing value is the first `missingValues` token of schema.json\n"
@@ -271,6 +271,11 @@ def _readme(data: bool) -> str:
         "Check it offline:\n\n"
         "    tablegate verify .\n"
         "    sha256sum -c MANIFEST.sha256\n\n"
-        "Nothing in here was computed from a private row, other than through the measurements statement.json lists\n"
-        "and the decision to release itself.\n"
+        + (
+            "The synthetic table was made from private rows by a generator whose guarantee is unverified: nothing is\n"
+            "promised about any person in it. It is for people who may see the rows themselves.\n"
+            if unverified
+            else "Nothing in here was computed from a private row, other than through the measurements statement.json lists\n"
+            "and the decision to release itself.\n"
+        )
     )

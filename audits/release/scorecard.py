@@ -101,6 +101,7 @@ def build(
     held: bool = False,
     bought: Answers | None = None,
     attempt: Attempt | None = None,
+    unverified: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The whole tree, internal parts included.
 
@@ -122,6 +123,7 @@ def build(
         held: whether people must let the table out even where every check passed.
         bought: what was bought of real rows for card and gate; None where nothing was.
         attempt: which attempt on this version of the table it is; None where none are counted.
+        unverified: generator, library and claim of a table whose guarantee nobody here has proven; None for any other.
 
     Raises:
         ValueError: a number has no audience.
@@ -134,7 +136,7 @@ def build(
             Audience.PUBLIC,
             table=schema.name,
             population=schema.population,
-            synthesizer="" if statement is None else statement.synthesizer,
+            synthesizer=statement.synthesizer if statement else unverified["generator"] if unverified else "",
             policy={"name": policy.name, "tier": policy.tier, "digest": policy.digest},
             verdict=str(decision.verdict),
             released=released,
@@ -146,6 +148,7 @@ def build(
         else _tag(Audience.PUBLIC, number=attempt.number, allowed=policy.attempts, same_policy=attempt.same_policy),
         "review": None,
         "statement": None if statement is None else _tag(Audience.PUBLIC, **statement.to_json()),
+        "unverified": None if unverified is None else _tag(Audience.PUBLIC, **unverified),
         "design": None
         if design is None
         else _tag(Audience.PUBLIC, reference=design.reference, pool=design.pool, train=design.train),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import pytest
 from api.executors import executor_of
 from privacy.errors import TableError
 from privacy.rows import Executor
+from privacy.schema import Schema
+from privacy.table import Count
 from synthesizers.discretize import attributes_of
 from synthesizers.domains import DomainCounts, Domains
 from synthesizers.marginal.oneway import CodeCounts
@@ -22,9 +25,27 @@ pytestmark = pytest.mark.filterwarnings("default")  # what other people's cluste
 
 
 @pytest.fixture(params=["dask", "ray"])
-def executor(request: pytest.FixtureRequest) -> Executor:
+def starting(request: pytest.FixtureRequest) -> Executor:
+    """An executor that starts a local cluster for every pass."""
     pytest.importorskip({"dask": "distributed", "ray": "ray"}[request.param])
     return executor_of(request.param)
+
+
+@pytest.fixture(params=["dask", "ray"], scope="module")
+def standing(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    """An executor that joins a cluster which is up already, as the library's own setting says."""
+    if request.param == "dask":
+        distributed = pytest.importorskip("distributed")
+        import dask
+
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+            with dask.config.set({"scheduler-address": cluster.scheduler_address}):
+                yield executor_of("dask")
+    else:
+        ray = pytest.importorskip("ray")
+        ray.init(include_dashboard=False, log_to_driver=False)
+        yield executor_of("ray")
+        ray.shutdown()
 
 
 def dying(folder: Path, n: int) -> int:
@@ -35,29 +56,34 @@ def dying(folder: Path, n: int) -> int:
     return n * n
 
 
-def test_a_cluster_counts_to_the_last_bit(executor: Executor, tmp_path: Path) -> None:
-    path = written(tmp_path / "t.parquet", 700)
-    for schema, count in (
-        (SCHEMA, CodeCounts(attributes_of(Domains(schema=SCHEMA), 16))),
-        (OPEN, DomainCounts((OPEN["height"],), (OPEN["town"],))),  # type: ignore[arg-type]
-    ):
-        one, other = streamed(path, schema).total(count), streamed(path, schema, executor=executor).total(count)
-        assert list(one) == list(other)
-        assert all(np.array_equal(one[key], other[key]) for key in one)
+def assert_same(executor: Executor, schema: Schema, count: Count, path: Path) -> None:
+    one, other = streamed(path, schema).total(count), streamed(path, schema, executor=executor).total(count)
+    assert list(one) == list(other)
+    assert all(np.array_equal(one[key], other[key]) for key in one)
 
 
-def test_a_killed_worker_loses_nothing(executor: Executor, tmp_path: Path) -> None:
-    assert list(executor.map(partial(dying, tmp_path), range(6))) == [n * n for n in range(6)]
+def test_a_cluster_of_our_own_counts_to_the_last_bit(starting: Executor, tmp_path: Path) -> None:
+    count = CodeCounts(attributes_of(Domains(schema=SCHEMA), 16))
+    assert_same(starting, SCHEMA, count, written(tmp_path / "t.parquet", 700))
+
+
+def test_a_standing_cluster_counts_to_the_last_bit(standing: Executor, tmp_path: Path) -> None:
+    count = DomainCounts((OPEN["height"],), (OPEN["town"],))  # type: ignore[arg-type]
+    assert_same(standing, OPEN, count, written(tmp_path / "t.parquet", 700))
+
+
+def test_a_killed_worker_loses_nothing(standing: Executor, tmp_path: Path) -> None:
+    assert list(standing.map(partial(dying, tmp_path), range(6))) == [n * n for n in range(6)]
     assert (tmp_path / "died").exists()
 
 
-def test_a_changed_file_is_refused_here(executor: Executor, tmp_path: Path) -> None:
+def test_a_changed_file_is_refused_here(standing: Executor, tmp_path: Path) -> None:
     path = written(tmp_path / "t.parquet", 700)
-    stream = streamed(path, SCHEMA, executor=executor)
+    stream = streamed(path, SCHEMA, executor=standing)
     part = stream.parts[0]
     path.touch()
     with pytest.raises(TableError, match="changed while it was being read"):
-        list(executor.map(_rows_of, [part]))
+        list(standing.map(_rows_of, [part]))
 
 
 def _rows_of(part: object) -> int:
