@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -41,20 +42,24 @@ def main() -> None:
     for stream in (1, 2):
         os.dup2(nowhere, stream)
     request = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    folder = Path.cwd()
+    threading.Thread(target=_end_with, args=(os.getppid(), folder), daemon=True).start()
     try:
         _import_library()
         {"draw": _draw, "measure": _measure}[request["verb"]](request, sys.stdin.buffer, out)
     except Exception as failure:
-        _tell(out, {"failed": type(failure).__name__})
+        with suppress(BrokenPipeError):
+            _tell(out, {"failed": type(failure).__name__})
         raise SystemExit(1) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _end_with(parent: int) -> None:
-    """Where the caller was killed, nobody else would remove this process's folder."""
+def _end_with(parent: int, folder: Path) -> None:
+    """Where the caller was killed, nobody else would end this process and remove its folder."""
     while os.getppid() == parent:
         time.sleep(1)
-    shutil.rmtree(Path.cwd(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 

@@ -275,7 +275,7 @@ def _readme(data: bool, *, unverified: bool) -> str:
             "The synthetic table was made from private rows by a generator whose guarantee is unverified: nothing is\n"
             "promised about any person in it. It is for people who may see the rows themselves.\n"
             if unverified
-            else "Nothing in here was computed from a private row, other than through the measurements statement.json lists\n"
-            "and the decision to release itself.\n"
+            else "Nothing in here was computed from a private row, other than through the measurements statement.json\n"
+            "lists and the decision to release itself.\n"
         )
     )
