@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations docs faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -38,11 +38,18 @@ test-browser: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -m browser tests/browser
 	OMP_NUM_THREADS=1 TABLEGATE_EXAMPLES=50 $(BIN)/python -m pytest --no-cov tests/web/test_interface.py
 
-# Dask and Ray are large and stay out of the development environment.
+# Dask, Ray and other people's loaders are large and stay out of the development environment.
 test-integrations:
 	$(PYTHON) -m venv .venv-integrations
-	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray]'
+	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray,loaders]'
 	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
+
+# The site, in site/: built without a network, and a warning ends it. The page of commands is made of the commands.
+docs: $(READY)
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
+	$(BIN)/typer api.cli utils docs --name tablegate --output docs/reference/cli.md
+	.venv-docs/bin/mkdocs build --strict
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -105,7 +112,7 @@ $(SUPPLY)/.ready: constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-docs site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
