@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations test-synthcity test-loaders test-docs docs faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -51,6 +51,25 @@ test-synthcity:
 	.venv-synthcity/bin/python -m pip install --quiet --constraint tests/synthcity/constraints.txt \
 		--editable '.[synthcity]' hypothesis pytest pytest-cov
 	OMP_NUM_THREADS=1 .venv-synthcity/bin/python -m pytest -W default --no-cov -rs tests/synthcity
+
+# Other people's loaders of released bundles.
+test-loaders:
+	$(PYTHON) -m venv .venv-loaders
+	.venv-loaders/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,loaders]'
+	OMP_NUM_THREADS=1 .venv-loaders/bin/python -m pytest --no-cov -rs tests/loaders
+	OMP_NUM_THREADS=1 .venv-loaders/bin/python -m pytest --no-cov -rs -m docs tests/docs/test_pages.py
+
+# The site, in site/: built without a network, and a warning ends it. The page of commands is made of the commands.
+docs: $(READY)
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
+	$(BIN)/typer api.cli utils docs --name tablegate --output docs/reference/cli.md
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	! grep -rE 'src="https?://' site --include='*.html'
+
+# The tutorial word by word, and every program of the pages.
+test-docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -rs -m docs tests/docs
 
 check: $(READY)
 	$(BIN)/ruff check .
@@ -119,7 +138,7 @@ $(SUPPLY)/.ready: constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-synthcity build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-synthcity .venv-loaders .venv-docs site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
