@@ -23,13 +23,13 @@ from api.pipeline import release
 from api.recipe import Recipe
 from api.steps import Steps
 from audits.drift.histograms import _Tally
-from audits.fidelity.marginals import Marginals
 from privacy.errors import BudgetExceededError, ReleaseError, RequestError
 from privacy.noise import system_noise
 from privacy.schema import Budget
 from privacy.schema_file import load_schema
 from privacy.table import Table
 from synthesizers.artefact import load
+from tests.brief import brief
 from tests.end_to_end.scene import CANARY, LEDGER, OPEN, OUT, POPULATION, SCHEMA, TABLE, kinds, plaintext, scene
 
 QUIET = Steps(lambda _: None)
@@ -59,9 +59,8 @@ def changed(made: Path) -> Path:
 
 
 def _released(recipe: Recipe, home: Home) -> bool:
-    """Make a release that is asked the one audit its policy reads: audits are not what is tested here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.pipeline.suite", lambda *, deep: (Marginals(),))  # noqa: ARG005
+    """Make a release that is asked what its policy reads: audits are not what is tested here."""
+    with brief():
         return release(recipe, home, QUIET).bundle.released
 
 
