@@ -150,6 +150,7 @@ def judge(candidate: Candidate, home: Installation, charge: Charge, key: Signing
         charge=charge.id,
         ledger_head=home.ledger.head(),
         code_version=version("tablegate"),
+        date=home.ledger.now()[:10],
         held=candidate.held,
         points=points,
         kept=candidate.kept,

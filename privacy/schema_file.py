@@ -4,9 +4,9 @@ The file is a Frictionless Table Schema (YAML or JSON) with extension keys. A fi
 `measured` or `observed`), `cite`, `role`, `sensitive`, `max_levels`, `other`, `bins` and `tail`; one object `privacy`
 carries the population, the unit, the adjacency, a public row count or none, the cap, the rules every row keeps
 (`privacy.constraint_file`) and the marginals that matter (`privacy.workload_file`). `source` and `cite` may be one
-word for the field, or a mapping per bound (`minimum`, `maximum`). Unquoted words of a YAML file are read as JSON
-would read them: only `true`, `false`, `null` and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates
-stay text.
+word for the field, or a mapping per bound (`minimum`, `maximum`). Who publishes, and for what, may be said too
+(`privacy.publication`). Unquoted words of a YAML file are read as JSON would read them: only `true`, `false`, `null`
+and JSON numbers are more than text, so `no`, `007`, `2009_10` and dates stay text.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from privacy.columns import Column, Role
 from privacy.constraint_file import parse_constraints
 from privacy.errors import SchemaError
 from privacy.field_file import bad, column_of, finite, only, role_of, texts_of
+from privacy.publication import KEYS, publication_of
 from privacy.schema import Budget, PublicCount, Schema, quoted
 from privacy.unit import Adjacency, PrivacyUnit
 from privacy.workload_file import parse_workload
@@ -77,7 +78,8 @@ def parse_schema(document: Any, *, name: str = "table") -> Schema:
         raise bad("It has no list `fields`.", "Describe every column of the file, in order.")
     document, digest = _canonical(document)
     known = {"$schema", "name", "title", "description", "fields", "missingValues", "privacy", "primaryKey", "sources"}
-    only(document, known, "the schema")
+    only(document, known | KEYS, "the schema")
+    publication_of(document)
     missing = texts_of(document.get("missingValues", [""]), "missingValues")
     dropped: dict[str, Role] = {}
     columns: list[Column] = []

@@ -5,6 +5,8 @@ digest of its manifest, so that a bundle vouches for findings it does not show. 
 table of a release that waits for people is in quarantine, and that of a withheld one is dropped.
 
     data/synthetic.parquet, data/synthetic.csv   the table, when released
+    DATASHEET.md, croissant.json, datapackage.json, dp-disclosure.yaml, ro-crate-metadata.json
+                                                 the table in the words of other people's standards, when released
     scorecard.json, report.html                  for the recipient
     statement.json, policy.json, schema.json     the promise, the limits, the public description
     README.txt, MANIFEST.sha256                  what this is; `sha256sum -c` needs no tool of ours
@@ -14,6 +16,7 @@ table of a release that waits for people is in quarantine, and that of a withhel
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,6 +41,8 @@ from audits.release.staging import (
     taken,
 )
 from audits.release.wire import decision_to_json
+from audits.standards.described import Described, facts_of
+from audits.standards.descriptions import describe
 from privacy.errors import RequestError
 
 if TYPE_CHECKING:
@@ -68,6 +73,7 @@ class Contents:
         charge: id of the ledger's charge; None where nothing was charged.
         ledger_head: place and digest of the ledger's last entry; None where nothing was charged.
         code_version: version of the program.
+        date: day of the release, YYYY-MM-DD; empty where no table is handed on.
         held: whether people must let the table out even where every check passed.
         points: rows of all three tables on a map (`audits.fidelity.picture`), for the internal report alone.
         kept: further files for the internal half, by name.
@@ -82,6 +88,7 @@ class Contents:
     charge: str | None
     ledger_head: tuple[int, str] | None
     code_version: str
+    date: str = ""
     held: bool = False
     points: Sequence[Mapping[str, Any]] = ()
     kept: Mapping[str, bytes] = field(default_factory=dict)
@@ -173,6 +180,17 @@ def public_files(
         "README.txt": _readme(bool(data), unverified=bool(card["unverified"])).encode(),
         PUBLIC_KEY: key.public_pem,
     }
+    if data:
+        files |= describe(
+            Described(
+                card=rendering,
+                document=json.loads(documents["schema.json"]),
+                files=facts_of(files),
+                date=predicate["date"],
+                approvals=predicate["approvals"],
+                code_version=predicate["code_version"],
+            )
+        )
     files[MANIFEST] = manifest({name: sha256(content) for name, content in files.items()})
     digests = {name: sha256(content) for name, content in files.items()}
     files[PROVENANCE] = seal_statement(digests, predicate, PREDICATE_TYPE, key)
@@ -228,6 +246,7 @@ def _predicate(contents: Contents, internal_digest: str, *, released: bool, data
         "internal_manifest": internal_digest,
         "approvals": [],
         "code_version": contents.code_version,
+        "date": contents.date,
     }
 
 
@@ -254,6 +273,11 @@ def _readme(data: bool, *, unverified: bool) -> str:
     table = (
         "data/synthetic.parquet  the synthetic table, typed, missing values as null\n"
         "data/synthetic.csv      the same; a missing value is the first `missingValues` token of schema.json\n"
+        "DATASHEET.md            what the table is, for people\n"
+        "croissant.json          the same in Croissant 1.1, with RAI and PROV-O: data set loaders read it\n"
+        "datapackage.json        the CSV as a Frictionless Data Package\n"
+        "dp-disclosure.yaml      draft of an entry for the DP Deployments Registry, tier 3\n"
+        "ro-crate-metadata.json  the bundle as an RO-Crate, with the phases of the Five Safes profile\n"
         if data
         else "This bundle has no table: it was withheld, waits for a review, or was not made here.\n"
     )

@@ -196,6 +196,7 @@ def _reseal(
         "data": bool(data),
         "waits": False,
         "approvals": [dict(approval) for approval in approvals],
+        "date": max(str(approval["time"])[:10] for approval in approvals),
     }
     files = public_files(card, documents, data, decided, key)
     digest = sha256(files[PROVENANCE])

@@ -40,6 +40,7 @@ from audits.release.scorecard import render, reviewed, to_bytes
 from audits.release.signing import fingerprint, open_statement, public_key
 from audits.release.staging import internal_half
 from audits.release.wire import checks_to_json, outcomes_from_json
+from audits.standards.descriptions import NAMES as DESCRIPTIONS
 
 Status: TypeAlias = Literal["ok", "failed", "not checked"]
 LedgerContains: TypeAlias = Callable[[int, str], bool]
@@ -198,13 +199,16 @@ def _claims(signed: _Signed) -> tuple[Status, str]:
     """Documents, scorecard and predicate say the same."""
     predicate, card = signed.predicate, signed.document("scorecard.json")
     names = set(signed.files) - {PROVENANCE, PUBLIC_KEY, MANIFEST}
-    if names != DOCUMENTS | ({"statement.json"} if predicate["statement_digest"] else set()):
+    expected = DOCUMENTS | ({"statement.json"} if predicate["statement_digest"] else set())
+    if names != expected | (DESCRIPTIONS if predicate["data"] else set()):
         raise _Fault("the bundle lacks a document, or has one too many")
     if predicate["data"] and not predicate["released"]:
         raise _Fault("there is a table in a bundle that was not released")
-    listed = {line.split("  ", 1)[1] for line in signed.files[MANIFEST].decode().splitlines()}
-    if (listed & set(DATA_FILES)) != (set(DATA_FILES) if predicate["data"] else set()):
+    digests = {name: digest for digest, name in map(_listed, signed.files[MANIFEST].decode().splitlines())}
+    if (digests.keys() & set(DATA_FILES)) != (set(DATA_FILES) if predicate["data"] else set()):
         raise _Fault("the table is missing, or there is one where none should be")
+    if predicate["data"] and _described(signed) != {name: digests[name] for name in DATA_FILES}:
+        raise _Fault("croissant.json or datapackage.json describes another table")
     policy = parse_policy(signed.document("policy.json"))
     if not predicate["policy_digest"] == policy.digest == card["release"]["policy"]["digest"]:
         raise _Fault("the policy is not the one the table was judged by")
@@ -225,6 +229,21 @@ def _claims(signed: _Signed) -> tuple[Status, str]:
     if statement != written or digest != predicate["statement_digest"]:
         raise _Fault("scorecard and privacy statement disagree")
     return "ok", "documents, scorecard and signature say the same"
+
+
+def _listed(line: str) -> tuple[str, str]:
+    """Digest and name of a line of the manifest."""
+    digest, name = line.split("  ", 1)
+    return digest, name
+
+
+def _described(signed: _Signed) -> dict[str, str]:
+    """SHA-256 of the table's files, by name, as the descriptions give them. Raises _Fault where two disagree."""
+    found = {file["contentUrl"]: file["sha256"] for file in signed.document("croissant.json")["distribution"]}
+    for resource in signed.document("datapackage.json")["resources"]:
+        if found.get(resource["path"]) != resource["hash"].removeprefix("sha256:"):
+            raise _Fault("croissant.json and datapackage.json disagree on the table")
+    return found
 
 
 def _epsilon(signed: _Signed) -> tuple[Status, str]:

@@ -244,6 +244,7 @@ def contents(verdict: Verdict = Verdict.PASS, stated: Mapping[str, Any] | None =
         charge="cd" * 32,
         ledger_head=(3, "ab" * 32),
         code_version="0.1.0",
+        date="2026-05-01",
     )
 
 
