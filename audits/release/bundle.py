@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from privacy.schema import Schema
     from privacy.table import Table
 
-PREDICATE_TYPE = "tablegate/release/v1"
+PREDICATE_TYPE = "urn:tablegate:release:v1"
 DATA_FILES = ("data/synthetic.csv", "data/synthetic.parquet")
 MANIFEST, PROVENANCE, PUBLIC_KEY = "MANIFEST.sha256", "provenance.dsse.json", "signing-key.pub.pem"
 MODEL, COINS = "model.tablegate", "coins.json"

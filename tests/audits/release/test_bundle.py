@@ -21,6 +21,7 @@ from audits.release.quarantine import Quarantine
 from audits.release.signing import KEY_FILE, load_or_make_key, open_statement, pae, public_key, seal_statement
 from audits.release.staging import BUNDLE, INTERNAL, clear_leftovers, internal_half, staging
 from audits.release.verify import verify
+from audits.standards.descriptions import NAMES as DESCRIPTIONS
 from privacy.errors import RequestError
 from privacy.recompute import ROOT
 from privacy.schema_file import parse_schema
@@ -43,7 +44,7 @@ def test_layout(tmp_path: Path, verdict):
     bundle = freshly_sealed(tmp_path, verdict)
     released = verdict is Verdict.PASS
     assert bundle.released is released
-    assert names(bundle.path) == PUBLIC | (set(DATA_FILES) if released else set())
+    assert names(bundle.path) == PUBLIC | (set(DATA_FILES) | DESCRIPTIONS if released else set())
     assert (bundle.path / "data").exists() is released
     assert names(bundle.internal) == INSIDE
     assert stat.S_IMODE(bundle.internal.stat().st_mode) == 0o700

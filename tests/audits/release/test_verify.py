@@ -243,3 +243,20 @@ def test_no_bundle_is_an_error(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     assert not verify(tmp_path / "empty").ok
     assert not (tmp_path / "keys" / KEY_FILE).exists()
+
+
+def test_a_description_of_another_table_fails_even_when_it_is_signed(bundle: Bundle):
+    for name, old in (("croissant.json", '"sha256": "'), ("datapackage.json", '"hash": "sha256:')):
+        written = (bundle.path / name).read_text(encoding="utf-8")
+        at = written.index(old) + len(old)
+        changed = written[:at] + ("1" if written[at] != "1" else "2") + written[at + 1 :]
+        (bundle.path / name).write_text(changed, encoding="utf-8")
+        resign(bundle.path, key(bundle.path.parent))
+        assert statuses(bundle.path)["claims"] == "failed"
+        (bundle.path / name).write_text(written, encoding="utf-8")
+
+
+def test_a_released_table_without_a_description_fails(bundle: Bundle):
+    (bundle.path / "croissant.json").unlink()
+    resign(bundle.path, key(bundle.path.parent))
+    assert statuses(bundle.path)["claims"] == "failed"
