@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations docs test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations docs test-docs test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -56,6 +56,7 @@ test-integrations:
 	$(PYTHON) -m venv .venv-integrations
 	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray,loaders]'
 	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
+	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m pytest --no-cov -rs -m docs tests/docs/test_pages.py
 
 # The site, in site/: built without a network, and a warning ends it. The page of commands is made of the commands.
 docs: $(READY)
@@ -63,6 +64,10 @@ docs: $(READY)
 	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
 	$(BIN)/typer api.cli utils docs --name tablegate --output docs/reference/cli.md
 	.venv-docs/bin/mkdocs build --strict
+
+# The tutorial word by word, and every program of the pages.
+test-docs: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --no-cov -rs -m docs tests/docs
 
 check: $(READY)
 	$(BIN)/ruff check .
