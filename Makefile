@@ -63,7 +63,7 @@ docs: $(READY)
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
 	$(BIN)/typer api.cli utils docs --name tablegate --output docs/reference/cli.md
-	.venv-docs/bin/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 # The tutorial word by word, and every program of the pages.
 test-docs: $(READY)

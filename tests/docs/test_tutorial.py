@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -22,6 +23,8 @@ def test_a_newcomer_reaches_a_bundle_a_report_and_a_model(reader: Reader) -> Non
     assert (bundle / "report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
     assert {path.name for path in bundle.iterdir()} >= NAMES
     assert "The tutorial's reader" in (bundle / "DATASHEET.md").read_text(encoding="utf-8")
+    described = json.loads((bundle / "croissant.json").read_text(encoding="utf-8"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", described["datePublished"])
     told = "\n".join(reader.told)
     assert "RELEASED" in told
     assert re.search(r"learned from \d+ synthetic rows", told)
