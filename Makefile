@@ -64,6 +64,7 @@ docs: $(READY)
 	.venv-docs/bin/python -m pip install --quiet --constraint constraints.txt 'mkdocs-material>=9.6' 'mkdocstrings[python]>=0.30'
 	$(BIN)/typer api.cli utils docs --name tablegate --output docs/reference/cli.md
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
+	! grep -rE 'src="https?://' site --include='*.html'
 
 # The tutorial word by word, and every program of the pages.
 test-docs: $(READY)
