@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations docs test-docs test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations test-loaders docs test-docs test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -51,12 +51,13 @@ test-synthcity:
 	.venv-synthcity/bin/python -m pip install --quiet --constraint tests/synthcity/constraints.txt \
 		--editable '.[synthcity]' hypothesis pytest pytest-cov
 	OMP_NUM_THREADS=1 .venv-synthcity/bin/python -m pytest -W default --no-cov -rs tests/synthcity
-# Dask, Ray and other people's loaders are large and stay out of the development environment.
-test-integrations:
-	$(PYTHON) -m venv .venv-integrations
-	.venv-integrations/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,dask,ray,loaders]'
-	OMP_NUM_THREADS=1 RAY_raylet_start_wait_time_s=300 .venv-integrations/bin/python -m pytest --no-cov -rs tests/integrations
-	OMP_NUM_THREADS=1 .venv-integrations/bin/python -m pytest --no-cov -rs -m docs tests/docs/test_pages.py
+
+# Readers of bundles, and the programs of the pages that need them.
+test-loaders:
+	$(PYTHON) -m venv .venv-loaders
+	.venv-loaders/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,loaders]'
+	OMP_NUM_THREADS=1 .venv-loaders/bin/python -m pytest --no-cov -rs tests/loaders
+	OMP_NUM_THREADS=1 .venv-loaders/bin/python -m pytest --no-cov -rs -m docs tests/docs/test_pages.py
 
 # The site, in site/: built without a network, and a warning ends it. The page of commands is made of the commands.
 docs: $(READY)
@@ -137,7 +138,7 @@ $(SUPPLY)/.ready: constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-synthcity .venv-docs site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
+	rm -rf $(VENV) $(SUPPLY) sbom.json .venv-integrations .venv-synthcity .venv-loaders .venv-docs site build *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""A released bundle in other people's loaders: `make test-integrations`, in an environment of its own."""
+"""A released bundle in other people's loaders: `make test-loaders`, in an environment of its own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from privacy.table import Table
 from tests.audits.release.made_up import contents, key, small, table
 from tests.audits.standards.test_descriptions import PUBLICATION
 from tests.tables import MIXED_DOCUMENT
+
+pytest.importorskip("mlcroissant")
 
 pytestmark = pytest.mark.filterwarnings("default")  # what other people's libraries warn of is not ours to fail
 
