@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Numerical libraries start a thread a core in every process; on small machines they then fight each other.
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test test-thorough test-service test-browser test-integrations test-synthcity test-loaders test-docs docs faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
+.PHONY: demo test test-thorough test-service test-browser test-integrations test-loaders docs test-docs test-synthcity faults sbom audit-dependencies check format bench growth race frontier ablation certify accuse gate coverage suite monitor lab oracles clean
 
 demo: $(READY)
 	$(BIN)/tablegate demo
@@ -52,7 +52,7 @@ test-synthcity:
 		--editable '.[synthcity]' hypothesis pytest pytest-cov
 	OMP_NUM_THREADS=1 .venv-synthcity/bin/python -m pytest -W default --no-cov -rs tests/synthcity
 
-# Other people's loaders of released bundles.
+# Readers of bundles, and the programs of the pages that need them.
 test-loaders:
 	$(PYTHON) -m venv .venv-loaders
 	.venv-loaders/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,loaders]'

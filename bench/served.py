@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from numpy.random import default_rng
 from sqlalchemy import select
 
 from api.access.keys import add_key
@@ -72,9 +73,10 @@ class Served:
         desk = open_desk(self.settings)
         with reading(desk.engine) as session:
             digest = session.get_one(Release, self.release).bundle
+        rng = default_rng(0)
         with desk.vault.files.writing(f"{bundle_name(self.release, digest)}/{BUNDLE}/{PADDING}") as file:
             for _ in range(n_bytes // BLOCK):
-                file.write(os.urandom(BLOCK))
+                file.write(rng.bytes(BLOCK))
         close_desk(desk)
 
     def memory(self) -> dict[str, int]:

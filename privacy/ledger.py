@@ -134,10 +134,8 @@ class Ledger:
         """Record, before a row is read, that a generator without a proof will read this population.
 
         Charges keep their meaning: a private mechanism stays private whatever else is known. But whoever holds such a
-        table as well is bound by no total, so that every later statement counts them.
-
-        Raises:
-            RequestError: the cap is out of range, or differs from the recorded one.
+        table as well is bound by no total, so that every later statement counts them. Raises RequestError for a cap
+        that is out of range or differs from the recorded one.
         """
         check_cap(cap)
         facts = {"population": population, "generator": generator, "request": request, "schema": schema_digest}
@@ -321,11 +319,7 @@ class Ledger:
         return epsilon_left(known(books_of(self._entries(), population), population).account)
 
     def becomes(self, population: str, cost: PrivacyCost, claim: Claim) -> float:
-        """What the total would become with one release more, which is not charged; it fits up to the cap's epsilon.
-
-        Raises:
-            RequestError: the population is unknown.
-        """
+        """What the total would become with one release more, which is not charged. RequestError: unknown population."""
         return epsilon_with(known(books_of(self._entries(), population), population).account, cost, claim)
 
     def populations(self) -> tuple[str, ...]:

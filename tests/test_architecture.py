@@ -60,7 +60,7 @@ HEAVY = {
     "alembic": (Path("api/store"),),
     "fastapi": (Path("api/web"),),
     "uvicorn": (Path("api/processes.py"),),
-    "httpx2": (Path("api/client.py"), Path("api/calls.py")),
+    "httpx2": (Path("api/client.py"), Path("api/calls.py"), Path("api/access/elsewhere.py")),
 }
 """Where a package that is heavy, or belongs at an edge, may be imported."""
 

@@ -60,6 +60,8 @@ COMMANDS = {
     "report": ("--out", "--internal"),
     "schema draft": ("--out",),
     "schema check": (),
+    "schema import": ("--out",),
+    "schema export": ("--out",),
     "ledger show": ("--population",),
     "ledger verify": (),
     "ledger cap": ("--population", "--epsilon", "--delta", "--reason"),

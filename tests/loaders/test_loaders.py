@@ -21,6 +21,8 @@ from tests.audits.release.made_up import contents, key, small, table
 from tests.audits.standards.test_descriptions import PUBLICATION
 from tests.tables import MIXED_DOCUMENT
 
+pytest.importorskip("mlcroissant")
+
 pytestmark = pytest.mark.filterwarnings("default")  # what other people's libraries warn of is not ours to fail
 
 
