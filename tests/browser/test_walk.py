@@ -206,6 +206,7 @@ def test_the_story(chromium: playwright.Browser, running: Running, shots: Path, 
 
     with visiting("Aude Auditor") as auditor:
         auditor.click("link", "Records")
+        auditor.page.wait_for_load_state()
         auditor.click("button", "Verify the chains")
         auditor.reads("The chains hold")
         auditor.look("20-records")

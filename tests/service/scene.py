@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,9 @@ from api.work.releasing import release as carry_out
 from api.work.tables import ingest
 from tests.end_to_end.scene import CLOSED, DOCUMENT, OPEN, REVIEWED, write_table
 
-LEASE_SECONDS = 6.0
+LEASE_SECONDS = 60.0
+"""Long enough for a worker that gets little of a busy machine; who waits for a lease to end takes a shorter one."""
+
 PATIENCE_SECONDS = 600.0
 SMALL = Asked(synthesizer="independent", epsilon=1.0, delta=1e-6)
 NAMES = {"steward": Role.STEWARD, "carl": Role.COMPLIANCE, "cora": Role.COMPLIANCE, "researcher": Role.RESEARCHER,
@@ -51,6 +53,11 @@ class Scene:
     def folder(self) -> Path:
         """Where the installation lies."""
         return self.desk.settings.data
+
+    def with_lease(self, seconds: float) -> Scene:
+        """The same installation with another lease."""
+        settings = self.desk.settings.model_copy(update={"lease_seconds": seconds})
+        return replace(self, desk=replace(self.desk, settings=settings))
 
     def dataset(self, *, population: str = "people-of-the-scene", cap: float = 100.0) -> str:
         """Register a dataset; its id."""

@@ -110,6 +110,7 @@ def test_a_checkpoint_shows_a_chain_that_was_rewritten(scene: Scene) -> None:
 
 @pytest.mark.service
 def test_the_jobs_of_a_worker_killed_on_another_machine_are_done_by_the_living(scene: Scene) -> None:
+    scene = scene.with_lease(6.0)
     first = start_worker(scene, "one")
     try:
         asked = scene.request(scene.ready())

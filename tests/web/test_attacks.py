@@ -7,6 +7,7 @@ import html
 import json
 import logging
 from collections.abc import Iterator
+from fractions import Fraction
 
 import pytest
 from starlette.testclient import TestClient
@@ -253,13 +254,18 @@ def test_no_cell_of_the_private_table_is_in_any_answer_log_or_file(
         assert [str(path) for path, held in files.items() if mark.encode() in held] == []
 
 
+def _is_share(number: float) -> bool:
+    """Whether a number is a share of some hundred rows: shares of synthetic rows, which are public, may equal it."""
+    return abs(number - Fraction(number).limit_denominator(1000)) < 1e-12
+
+
 def test_a_researcher_gets_no_internal_number(open_house: House) -> None:
     """Neither the findings nor the gate's word on a release that is not out, by any address."""
     researcher = open_house.service.program("researcher")
     compliance = open_house.service.program("compliance")
     internal = compliance.get(f"/v1/releases/{open_house.reviewed}/findings").json()["scorecard"]
-    estimates = {repr(f["estimate"]) for f in internal["findings"] if isinstance(f["estimate"], float)}
-    precise = {text for text in estimates if len(text) > 10}
+    estimates = [f["estimate"] for f in internal["findings"] if isinstance(f["estimate"], float)]
+    precise = {repr(one) for one in estimates if not _is_share(one)}
     assert len(precise) > 5
     mine = researcher.get(f"/v1/releases/{open_house.reviewed}").json()
     assert not {"verdict", "bundle", "run", "charge", "asked_by"} & set(mine)

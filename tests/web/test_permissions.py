@@ -1,24 +1,54 @@
 """Every route by every role, against a table of its own (`permissions.txt`): what it does not allow is refused.
 
-A route that is not in the table fails the test, and so does a line without a route.
+A route that is not in the table fails the test, and so does a line without a route. And an id is not a permission
+(OWASP API1:2023): every route with an object in its address is tried by somebody with every role for another dataset.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import APIRouter, FastAPI
 from starlette.testclient import TestClient
 
+from api.access.persons import add_person, give_role, take_role
 from api.access.roles import MAY, Action, Role
+from api.desk.releases import terms_digest
+from api.store.database import writing
 from api.web import app as web
 from api.web.app import create_app, routes
-from tests.web.conftest import ORIGIN, House, Service
+from tests.service.conftest import database_text
+from tests.web.conftest import ORIGIN, RECIPE, WORDS, House, Service
 
 TABLE = Path(__file__).with_name("permissions.txt")
 NOBODY_S = "0" * 28
 LETTERS = {"S": "steward", "C": "compliance", "R": "researcher", "A": "auditor", "D": "admin"}
+
+REASON = {"reason": "because"}
+VOTE = {"bundle": "0" * 64, "reason": "because"}
+SENT: dict[str, Any] = {
+    "erasure": REASON,
+    "cancellation": REASON,
+    "withdrawal": REASON,
+    "cap": {"epsilon": 50.0, "delta": 1e-4, **REASON},
+    "quotes": RECIPE,
+    "quote": RECIPE,
+    "releases": RECIPE | WORDS,
+    "acceptance": {"digest": terms_digest()},
+    "terms": {"digest": terms_digest()},
+    "end": {"at": "2030-01-01"},
+    "votes": VOTE | {"approve": True, "decision": "approve"},
+}
+"""What each route takes, by the end of its address; all of it well-formed, so that only the object is refused."""
+
+OBJECT_ROUTES = sorted(
+    (method, route.path)
+    for route in routes()
+    for method in route.methods
+    if "{dataset}" in route.path or "{release}" in route.path
+)
 
 
 def _table() -> dict[tuple[str, str], frozenset[str] | None]:
@@ -70,9 +100,6 @@ def test_every_action_is_in_the_table_of_permissions() -> None:
 
 
 def test_a_role_for_one_dataset_is_none_for_another(service: Service) -> None:
-    from api.access.persons import give_role, take_role
-    from api.store.database import writing
-
     mine, other = service.ready(), service.registered(title="Another", population="others")
     with writing(service.desk.engine) as session:
         take_role(session, service.people["stranger"], Role.RESEARCHER)
@@ -102,3 +129,43 @@ def test_nothing_is_served_that_is_no_route_of_ours(service: Service) -> None:
     app: FastAPI = service.app
     ours = {route.path for route in routes()} | {"/static", "/openapi.json"}
     assert {path for route in app.routes if (path := getattr(route, "path", None))} <= ours
+
+
+@pytest.fixture(scope="module")
+def outsider(open_house: House) -> TestClient:
+    service = open_house.service
+    other = service.registered(title="Another", population="others")
+    with writing(service.desk.engine) as session:
+        service.people["outsider"] = add_person(session, "outsider").id
+        for role in set(Role) - {Role.ADMIN}:
+            session.flush()
+            give_role(session, service.people["outsider"], role, other)
+    return service.program("outsider")
+
+
+@pytest.mark.parametrize(("method", "path"), OBJECT_ROUTES)
+def test_nothing_of_another_dataset_is_there(open_house: House, outsider: TestClient, method: str, path: str) -> None:
+    sent = SENT.get(path.rsplit("/", 1)[1], {})
+    before = database_text(open_house.service.desk.engine)
+    for release in (open_house.published, open_house.reviewed):
+        address = path.replace("{name:path}", "README.txt").format(dataset=open_house.dataset, release=release)
+        if path.startswith("/v1"):
+            said = {key: value for key, value in sent.items() if key != "decision"}
+            body: dict[str, Any] = {"json": said} if method in ("POST", "PUT") and said else {}
+        else:
+            body = {"data": {key: value for key, value in sent.items() if key != "approve"}} if method == "POST" else {}
+        if path.endswith("/table"):
+            address, body = f"{address}?kind=csv", {"content": b"region\nn\n"}
+        answer = outsider.request(method, address, **body)
+        assert answer.status_code == 404, f"{answer.status_code} {answer.text}"
+    assert database_text(open_house.service.desk.engine) == before
+
+
+def test_nobody_reads_the_notice_of_another(open_house: House, outsider: TestClient) -> None:
+    service = open_house.service
+    researcher, steward = service.program("researcher"), service.program("steward")
+    steward.post(f"/v1/releases/{open_house.published}/withdrawal", json=REASON)
+    notice = researcher.get("/v1/me/notices").json()[0]["id"]
+    assert outsider.post(f"/v1/me/notices/{notice}/reading").status_code == 404
+    assert outsider.get("/v1/me/notices").json() == []
+    assert researcher.get("/v1/me/notices").json()[0]["seen_at"] == ""
