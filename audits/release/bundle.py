@@ -180,7 +180,7 @@ def public_files(
         "README.txt": _readme(bool(data), unverified=bool(card["unverified"])).encode(),
         PUBLIC_KEY: key.public_pem,
     }
-    if data:
+    if data and rendering["statement"] is not None:  # of a table without a proof there is nothing to declare to others
         files |= describe(
             Described(
                 card=rendering,

@@ -199,15 +199,16 @@ def _claims(signed: _Signed) -> tuple[Status, str]:
     """Documents, scorecard and predicate say the same."""
     predicate, card = signed.predicate, signed.document("scorecard.json")
     names = set(signed.files) - {PROVENANCE, PUBLIC_KEY, MANIFEST}
-    expected = DOCUMENTS | ({"statement.json"} if predicate["statement_digest"] else set())
-    if names != expected | (DESCRIPTIONS if predicate["data"] else set()):
+    proven = bool(predicate["statement_digest"])
+    expected = DOCUMENTS | ({"statement.json"} if proven else set())
+    if names != expected | (DESCRIPTIONS if predicate["data"] and proven else set()):
         raise _Fault("the bundle lacks a document, or has one too many")
     if predicate["data"] and not predicate["released"]:
         raise _Fault("there is a table in a bundle that was not released")
     digests = {name: digest for digest, name in map(_listed, signed.files[MANIFEST].decode().splitlines())}
     if (digests.keys() & set(DATA_FILES)) != (set(DATA_FILES) if predicate["data"] else set()):
         raise _Fault("the table is missing, or there is one where none should be")
-    if predicate["data"] and _described(signed) != {name: digests[name] for name in DATA_FILES}:
+    if predicate["data"] and proven and _described(signed) != {name: digests[name] for name in DATA_FILES}:
         raise _Fault("croissant.json or datapackage.json describes another table")
     policy = parse_policy(signed.document("policy.json"))
     if not predicate["policy_digest"] == policy.digest == card["release"]["policy"]["digest"]:

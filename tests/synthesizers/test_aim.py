@@ -123,3 +123,23 @@ def test_one_column_needs_no_rounds() -> None:
     table = Table(schema, {"a": np.zeros(50, np.int32)}, {}, np.arange(50))
     model, _ = fit(AIM(), table)
     assert len(model.sample(7, np.random.default_rng(0))) == 7
+
+
+def test_the_first_rounds_look_at_the_target_however_far_other_pairs_are() -> None:
+    """Six columns repeat each other; the target hangs together weakly with all of them."""
+    names = "abcdef"
+    fields = [
+        {"name": n, "type": "string", "categories": ["0", "1", "2", "3"], "source": "public", "cite": "c"}
+        for n in names
+    ]
+    target = {"name": "t", "type": "boolean", "role": "target"}
+    privacy = {"population": "p", "unit": "row", "adjacency": "add-or-remove", "n_public": "none",
+               "cap": {"epsilon": 1, "delta": 1e-6}}  # fmt: skip
+    schema = parse_schema({"name": "wide", "fields": [*fields, target], "privacy": privacy})
+    rng = np.random.default_rng(2)
+    one = rng.integers(0, 4, 5_000).astype(np.int32)
+    columns = {n: one for n in names} | {"t": (rng.random(5_000) < 0.4 + 0.05 * one).astype(np.int32)}
+    model, _ = fit(AIM(), Table(schema, columns, {}, np.arange(5_000)))
+    pairs = [m.clique for m in model.uncertainty.measured]
+    assert all("t" in pair and len(pair) == 2 for pair in pairs[:3])
+    assert any("t" not in pair for pair in pairs[3:])
