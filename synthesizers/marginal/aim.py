@@ -284,7 +284,7 @@ class AIMPlan:
         Of a workload that is too long those that weigh most are offered, and a fresh random part of the others.
         """
         target = schema.target.name if schema.target else None
-        with_target = [clique for clique in weights if target in clique and len(clique) == 2]
+        with_target: list[Clique] = [clique for clique in weights if target in clique and len(clique) == 2]
         known = sum(target in m.clique and len(m.clique) > 1 for m in measurements)
         if known < min(self.method.target_rounds, len(with_target)):
             return with_target
