@@ -138,7 +138,7 @@ def test_the_first_rounds_look_at_the_target_however_far_other_pairs_are() -> No
     schema = parse_schema({"name": "wide", "fields": [*fields, target], "privacy": privacy})
     rng = np.random.default_rng(2)
     one = rng.integers(0, 4, 5_000).astype(np.int32)
-    columns = {n: one for n in names} | {"t": (rng.random(5_000) < 0.4 + 0.05 * one).astype(np.int32)}
+    columns = dict.fromkeys(names, one) | {"t": (rng.random(5_000) < 0.4 + 0.05 * one).astype(np.int32)}
     model, _ = fit(AIM(), Table(schema, columns, {}, np.arange(5_000)))
     pairs = [m.clique for m in model.uncertainty.measured]
     assert all("t" in pair and len(pair) == 2 for pair in pairs[:3])

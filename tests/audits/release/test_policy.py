@@ -52,6 +52,7 @@ def test_fairness_and_utility_only_label():
         "content",
         "copies",
         "membership inference",
+        "across releases",
         "attack combination",
         "singling out",
         "linkability",
