@@ -14,12 +14,14 @@ import yaml
 from typer.testing import Result
 
 from audits.release.scorecard import RELEASED_SECTIONS
+from audits.standards.descriptions import NAMES as DESCRIPTIONS
 from tests.api.conftest import LENIENT, Desk, Rows, call, clean_rows, csv_of, document, only_object
 
 N, SYNTHETIC = 400, 300
 MARK = "canary-cell-4711"
 FIGURES = set(RELEASED_SECTIONS)
-DATA = {"data", "data/synthetic.csv", "data/synthetic.parquet"}
+DATA = {"data", "data/synthetic.csv", "data/synthetic.parquet"} | DESCRIPTIONS
+"""What leaves where a table does: the table, and what describes it."""
 
 
 def infinities(rows: Rows) -> None:
