@@ -35,6 +35,8 @@ LEASE_SECONDS = 60.0
 
 PATIENCE_SECONDS = 600.0
 SMALL = Asked(synthesizer="independent", epsilon=1.0, delta=1e-6)
+LONG = replace(SMALL, rows=400_000)
+"""Seconds of drawing and auditing, in which a worker can be stopped."""
 NAMES = {"steward": Role.STEWARD, "carl": Role.COMPLIANCE, "cora": Role.COMPLIANCE, "researcher": Role.RESEARCHER,
          "auditor": Role.AUDITOR, "admin": Role.ADMIN}  # fmt: skip
 
@@ -74,10 +76,10 @@ class Scene:
             while block := file.read(1000):
                 writer.write(block)
 
-    def request(self, dataset: str, policy: str = "open", once: str = "") -> Release:
-        """Ask for the small release."""
+    def request(self, dataset: str, policy: str = "open", once: str = "", asked: Asked = SMALL) -> Release:
+        """Ask for a release, the small one unless told otherwise."""
         words = {"purpose": "to try it", "recipient": "the researcher", "policy": policy, "once": once}
-        return requests.request(self.desk, self["researcher"], dataset, SMALL, **words)
+        return requests.request(self.desk, self["researcher"], dataset, asked, **words)
 
     def taken_in(self, **about: Any) -> str:
         """A dataset whose table was taken in, here and without a worker."""

@@ -26,7 +26,7 @@ from api.work.worker import fail_lost, tidy
 from privacy.errors import RequestError
 from tests.end_to_end.scene import CANARY, TABLE
 from tests.service.conftest import database_text
-from tests.service.scene import Scene, start_worker, stop_worker, working
+from tests.service.scene import LONG, Scene, start_worker, stop_worker, working
 from tests.service.test_requests import kinds
 
 QUEUES = ("cpu",)
@@ -113,7 +113,7 @@ def test_the_jobs_of_a_worker_killed_on_another_machine_are_done_by_the_living(s
     scene = scene.with_lease(6.0)
     first = start_worker(scene, "one")
     try:
-        asked = scene.request(scene.ready())
+        asked = scene.request(scene.ready(), asked=LONG)
         scene.wait(lambda: steps(scene, asked.id) > 0, "the first worker runs it")
         stop_worker(first, signal.SIGKILL)
         with working(scene, "two"):
@@ -131,7 +131,7 @@ def test_the_jobs_of_a_worker_killed_on_another_machine_are_done_by_the_living(s
 def test_a_worker_started_anew_takes_its_jobs_up_again(scene: Scene) -> None:
     first = start_worker(scene, "one")
     try:
-        asked = scene.request(scene.ready())
+        asked = scene.request(scene.ready(), asked=LONG)
         scene.wait(lambda: steps(scene, asked.id) > 0, "the worker runs it")
     finally:
         stop_worker(first, signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_a_worker_started_anew_takes_its_jobs_up_again(scene: Scene) -> None:
 @pytest.mark.service
 def test_a_running_release_is_stopped_when_somebody_asks(scene: Scene) -> None:
     with working(scene):
-        asked = scene.request(scene.ready())
+        asked = scene.request(scene.ready(), asked=LONG)
         scene.wait(lambda: steps(scene, asked.id) > 0, "the worker runs it")
         requests.cancel(scene.desk, scene["researcher"], asked.id, "no longer needed")
         found = scene.settled(asked.id)
