@@ -266,7 +266,7 @@ def test_a_researcher_gets_no_internal_number(open_house: House) -> None:
     internal = compliance.get(f"/v1/releases/{open_house.reviewed}/findings").json()["scorecard"]
     estimates = [f["estimate"] for f in internal["findings"] if isinstance(f["estimate"], float)]
     precise = {repr(one) for one in estimates if not _is_share(one)}
-    assert len(precise) > 5
+    assert len(precise) >= 2  # or there would be nothing to find
     mine = researcher.get(f"/v1/releases/{open_house.reviewed}").json()
     assert not {"verdict", "bundle", "run", "charge", "asked_by"} & set(mine)
     seen = json.dumps(mine) + researcher.get("/v1/releases").text
