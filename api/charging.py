@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -19,7 +19,8 @@ from api.coins import file_digest
 from api.home import Home, Installation
 from api.recipe import Order
 from audits.release.certificate import code_digest
-from privacy.accounting import Claim, accountant_of
+from privacy.accounting import Claim
+from privacy.calibration import claim_for
 from privacy.checkpoint import Checkpoint
 from privacy.filter import PrivacyFilter
 from privacy.journal import canonical
@@ -48,13 +49,10 @@ def opened(order: Order, home: Home, noise: NoiseSource) -> Iterator[tuple[Order
 def charge_and_open(
     order: Order, home: Installation, noise: NoiseSource, checkpoint: Checkpoint | None = None
 ) -> tuple[Charge, PrivacyFilter]:
-    """Charge the price and open the charge: the last point at which nothing has been read.
-
-    The loop ends because a charge somebody else has opened is never handed out again. Raises RequestError where the
-    attempts on the table are used up.
-    """
+    """Charge the price of an order and open the charge. Raises RequestError where the table's attempts are used up."""
     check_room(home, order.schema, order.recipe.table, order.policy)
-    while True:
+
+    def make() -> Charge:
         charge = home.ledger.charge(
             population=order.schema.population,
             cap=order.cap,
@@ -67,6 +65,26 @@ def charge_and_open(
         if checkpoint is not None:
             begun = {"charge": charge.id, "seed": order.recipe.seed, "sources": _sources(order)}
             checkpoint.put(BEGUN, json.dumps(begun).encode())
+        return charge
+
+    return open_own(home, noise, make, checkpoint)
+
+
+def open_own(
+    home: Installation, noise: NoiseSource, make: Callable[[], Charge], checkpoint: Checkpoint | None = None
+) -> tuple[Charge, PrivacyFilter]:
+    """Make a charge and open it: the last point at which nothing has been read.
+
+    The loop ends because a charge somebody else has opened is never handed out again.
+
+    Args:
+        home: whose ledger.
+        noise: what the filter draws from.
+        make: charges, or takes up a charge of the same request that was never opened.
+        checkpoint: where answers are kept; None for nowhere.
+    """
+    while True:
+        charge = make()
         try:
             return charge, home.ledger.open(charge, noise, None if checkpoint is None else Transcript(checkpoint))
         except AlreadyOpenedError:
@@ -75,7 +93,7 @@ def charge_and_open(
 
 def claim_of(order: Order) -> Claim:
     """What the release will promise."""
-    return Claim(epsilon=order.budget.epsilon, delta=order.budget.delta, accountant=accountant_of(order.price.cost))
+    return claim_for(order.budget, order.price.cost)
 
 
 def _begin_or_go_on(

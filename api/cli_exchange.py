@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from api.display import ERR, OUT, answer
+from api.commands import hand_over
+from api.display import ERR
 from api.guarded import guarded
 from api.integrations.sdv import export_metadata, import_metadata
 from privacy.draft import write_draft
-from privacy.errors import RequestError
 from privacy.schema_file import load_schema
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -45,7 +45,7 @@ def schema_export(
 
 def _import(metadata: Path, out: Path | None, *, as_json: bool) -> int:
     document = import_metadata(metadata)
-    _hand_over(document, write_draft(document), out, as_json=as_json)
+    hand_over(document, write_draft(document), out, as_json=as_json)
     ERR.print("Ranges and lists of the metadata are `observed`, read off private rows for all that is known.")
     ERR.print("Cite what is public, buy the rest (`source: measured`), name the population, and write its cap.")
     return 0
@@ -56,25 +56,5 @@ def _export(path: Path, out: Path | None, *, as_json: bool) -> int:
     if schema.observed:  # its bounds were read off the rows, and metadata is handed on
         schema.require_releasable()
     document = export_metadata(schema)
-    _hand_over(document, json.dumps(document, indent=4) + "\n", out, as_json=as_json)
+    hand_over(document, json.dumps(document, indent=4) + "\n", out, as_json=as_json)
     return 0
-
-
-def _hand_over(document: dict[str, Any], text: str, out: Path | None, *, as_json: bool) -> None:
-    """Write or print a document. Raises RequestError where the file is there or cannot be written."""
-    if out is not None:
-        try:
-            with out.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError as error:
-            raise RequestError(
-                f"'{out.name}' exists already.", why="Nothing is overwritten.", fix="Choose another --out."
-            ) from error
-        except OSError as error:
-            raise RequestError(
-                f"'{out.name}' cannot be written.",
-                why=f"The system says: {error.strerror}.",
-                fix="Choose another --out, in a folder that exists.",
-            ) from error
-    if as_json or out is None:
-        answer(document, as_json=as_json, show=lambda: OUT.print(text, markup=False, end=""))

@@ -79,16 +79,10 @@ def sample_and_show(asked: FurtherRows, home: Home, *, as_json: bool) -> int:
 
 
 def _show(made: Release, *, as_json: bool) -> int:
-    facts = {
-        "verdict": str(made.decision.verdict),
-        "released": made.bundle.released,
-        "bundle": str(made.bundle.path),
-        "internal": str(made.bundle.internal),
-        "digest": made.bundle.digest,
+    facts = _sealed(made) | {
         "epsilon": made.statement.claim.epsilon,
         "delta": made.statement.claim.delta,
         "population_epsilon": stated(made.statement.population_epsilon),
-        "internal_figures": headlines(made.outcomes),
         "objections": decision_to_json(Decision(verdict=made.decision.verdict, checks=made.decision.objections))[
             "checks"
         ],
@@ -98,36 +92,46 @@ def _show(made: Release, *, as_json: bool) -> int:
 
 
 def _show_unproven(made: UnprovenTable, *, as_json: bool) -> int:
-    facts = {
+    facts = _sealed(made) | {"guarantee": {"state": "unverified", **made.unverified}}
+    answer(facts, as_json=as_json, show=lambda: words.unproven(made))
+    return EXIT[made.decision.verdict]
+
+
+def _sealed(made: Release | UnprovenTable) -> dict[str, Any]:
+    return {
         "verdict": str(made.decision.verdict),
         "released": made.bundle.released,
         "bundle": str(made.bundle.path),
         "internal": str(made.bundle.internal),
         "digest": made.bundle.digest,
-        "guarantee": {"state": "unverified", **made.unverified},
         "internal_figures": headlines(made.outcomes),
     }
-    answer(facts, as_json=as_json, show=lambda: words.unproven(made))
-    return EXIT[made.decision.verdict]
 
 
 def draft(table: Path, out: Path | None, *, as_json: bool) -> int:
     """Draft a schema off the rows."""
-    if out is not None and out.exists():
-        raise RequestError(
-            f"'{out.name}' exists already.", why="A draft never overwrites a schema.", fix="Choose another --out."
-        )
-    document = draft_profile(table) if table.name.endswith(".json") else draft_schema(table)
-    text = write_draft(document)
     if out is not None:
-        _write(out, text.encode())
-    if as_json:
-        answer(document, as_json=True, show=lambda: None)
-    elif out is None:
-        OUT.print(text, markup=False, end="")
+        check_new(out)
+    document = draft_profile(table) if table.name.endswith(".json") else draft_schema(table)
+    hand_over(document, write_draft(document), out, as_json=as_json)
     ERR.print("Every entry is `observed`, read off private rows: no release accepts it, and the file is internal.")
     ERR.print("Replace each by `source: public` with `cite`, or by `source: measured`; name the population.")
     return 0
+
+
+def hand_over(document: dict[str, Any], text: str, out: Path | None, *, as_json: bool) -> None:
+    """Write a document into a new file, or print it. Raises RequestError where it cannot be written there."""
+    if out is not None:
+        check_new(out)
+        _write(out, text.encode())
+    if as_json or out is None:
+        answer(document, as_json=as_json, show=lambda: OUT.print(text, markup=False, end=""))
+
+
+def check_new(out: Path) -> None:
+    """Refuse to overwrite. Raises RequestError."""
+    if out.exists():
+        raise RequestError(f"'{out.name}' exists already.", why="Nothing is overwritten.", fix="Choose another --out.")
 
 
 def check(path: Path, table: Path | None, *, as_json: bool) -> int:

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from api.charging import open_own
 from api.coins import place_of
 from api.further_rows import bundle_of, released
 from api.home import Installation
@@ -40,14 +41,13 @@ from audits.release.bundle import MODEL
 from audits.release.policy import parse_policy
 from audits.release.review import internal_files
 from audits.release.staging import publish_alone
-from privacy.accounting import Claim, accountant_of
-from privacy.calibration import calibrate, check_budget
+from privacy.calibration import calibrate, check_budget, claim_for
 from privacy.columns import Floats
 from privacy.cost import Gaussian, once
 from privacy.errors import RequestError
 from privacy.files import TableFile, check_file, mark
 from privacy.filter import PrivacyFilter
-from privacy.ledger import AlreadyOpenedError, Charge
+from privacy.ledger import Charge
 from privacy.noise import NoiseSource, system_noise
 from privacy.rows import Inline, Rows, Stream, held
 from privacy.schema import Budget, Schema
@@ -226,7 +226,7 @@ def renewal_of(bundle: Path, schema: Schema, home: Installation) -> Renewal:
     chosen = synthesizer(statement["synthesizer"])
     budget = Budget(epsilon=float(statement["epsilon"]), delta=float(statement["delta"]))
     priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=False)
-    claim = Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(priced.cost))
+    claim = claim_for(budget, priced.cost)
     population = schema.population
     return Renewal(
         synthesizer=chosen.name,
@@ -269,24 +269,22 @@ def _charged(
     purchase: PanelPurchase,
     about: str,
 ) -> tuple[Charge, PrivacyFilter]:
-    """Charge and open: the last point at which nothing has been read."""
+    """Charge the histograms and open the charge."""
     parts = (place_of(asked.table), asked.out.absolute(), about, budget, asked.tolerance)
     request = asked.request or hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
-    claim = Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(purchase.cost))
-    while True:
-        charge = home.ledger.charge(
+    return open_own(
+        home,
+        system_noise(),
+        lambda: home.ledger.charge(
             population=schema.population,
             cap=home.ledger.cap(schema.population) or cap,
             cost=purchase.cost,
-            claim=claim,
+            claim=claim_for(budget, purchase.cost),
             request=request,
             purpose=f"monitor: histograms of a new version, against release {about[:12]}",
             schema_digest=schema.digest,
-        )
-        try:
-            return charge, home.ledger.open(charge, system_noise())
-        except AlreadyOpenedError:
-            continue
+        ),
+    )
 
 
 def _digest(bundle: Path) -> str:

@@ -6,17 +6,18 @@ spread over repeats is what another synthetic or training table would bring.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
 from audits.errors import InconclusiveError
-from audits.estimates import mean_variance
+from audits.estimates import estimate_finding, mean_variance
 from audits.evidence import Evidence
+from audits.finding import Finding
 from audits.prediction import FAMILIES, labelled_rows
 from audits.regression import REGRESSIONS
 from audits.rows import canonical
@@ -26,6 +27,8 @@ from privacy.schema import Schema
 from privacy.table import Table
 
 Labels: TypeAlias = npt.NDArray[Any]
+Score: TypeAlias = tuple[float, Floats]
+"""A score, and the influence of every test row on it."""
 
 
 class Task(Protocol):
@@ -49,7 +52,7 @@ class Task(Protocol):
         """What is to be predicted, shape (len(table),)."""
         ...
 
-    def score(self, predictions: Floats, labels: Labels) -> tuple[float, Floats]:
+    def score(self, predictions: Floats, labels: Labels) -> Score:
         """How good predictions are, higher is better, at most 1, and every row's influence on it."""
         ...
 
@@ -132,9 +135,14 @@ class Learning:
     units: npt.NDArray[np.int64]
 
 
-def learning(evidence: Evidence, task: Task, max_rows: int, rng: Generator) -> Learning:
-    """The rows of a task. Raises InconclusiveError where there is nothing to learn, or nothing to tell apart."""
+def learning(evidence: Evidence, task: Task, max_rows: int, rng: Generator, least: int = 0) -> Learning:
+    """The rows of a task, at least `least` to learn from.
+
+    Raises InconclusiveError where there are fewer, nothing to learn, or nothing to tell apart.
+    """
     synthetic, train, control = labelled_rows(evidence, task.target, max_rows, rng)
+    if len(train) < least:
+        raise InconclusiveError(f"there are fewer than {least} rows to learn from")
     control = canonical(control)
     return Learning(synthetic, train, control, np.unique(control.units, return_inverse=True)[1])
 
@@ -170,7 +178,7 @@ class Repeated:
     spread: float
 
     @classmethod
-    def of(cls, scores: Sequence[tuple[float, Floats]]) -> Repeated:
+    def of(cls, scores: Sequence[Score]) -> Repeated:
         """From the score of every repeat and its influences, on the same rows."""
         values = np.array([value for value, _ in scores])
         spread = float(values.var(ddof=1)) if len(values) > 1 else 0.0
@@ -179,3 +187,57 @@ class Repeated:
     def error(self, units: npt.NDArray[np.int64], doubt: float) -> float:
         """Standard error over another draw of test rows and, where there are repeats, of learning rows."""
         return float(np.sqrt(mean_variance(self.influence, units) + self.spread + doubt))
+
+
+def paired_findings(
+    audit: str,
+    task: Task,
+    rows: Learning,
+    scores: Mapping[str, Sequence[Score]],
+    reference: str,
+    *,
+    quantity: str,
+    change: str,
+    baseline: float,
+    limits: tuple[float, float],
+    worse: Literal["higher", "lower"] = "lower",
+    looked_at: int = 1,
+    group: str = "",
+) -> Iterator[Finding]:
+    """What every arm of an experiment reaches on the control rows, and how it differs from one of them.
+
+    Differences are taken row by row and repeat by repeat, so that what is hard for everybody cancels.
+
+    Args:
+        audit: name of the experiment.
+        task: what is predicted.
+        rows: where the control rows come from.
+        scores: of every repeat, by arm.
+        reference: the arm the others are compared with.
+        quantity: what is measured.
+        change: what a difference is called.
+        baseline: of what is measured; that of a difference is 0.
+        limits: the least and the most that can be measured.
+        worse: which side is the worse one.
+        looked_at: differences whose bounds hold together.
+        group: whose control rows alone were scored; empty for all.
+    """
+    doubt, widest = task.doubt(task.labels(rows.control)), limits[1] - limits[0]
+    for name, some in scores.items():
+        of_it = [(quantity, Repeated.of(some), baseline, limits, 1)]
+        if name != reference:
+            differences = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(some, scores[reference], strict=True)]
+            of_it.append((change, Repeated.of(differences), 0.0, (-widest, widest), looked_at))
+        for words, one, start, ends, together in of_it:
+            yield estimate_finding(
+                audit=audit,
+                quantity=words,
+                subject=f"{name}, {group}" if group else name,
+                estimate=float(np.clip(one.mean, *ends)),
+                error=one.error(rows.units, doubt),
+                baseline=start,
+                worse=worse,
+                n=len(rows.control),
+                limits=ends,
+                looked_at=together,
+            )

@@ -155,15 +155,17 @@ def measured(system: str, epsilon: float, seed: int, work: Path, home: Path, lim
         if system in PEERS:
             describe(schema, work / "columns.json")
             fitted = ask(PEERS[system], home, train, work / "columns.json", out, *budget, limit=limit)
+            peak = fitted.peak_megabytes
         else:
             request = ["-m", "bench.generate", system, str(train), str(described), *budget, str(out)]
             fitted = run(request, cpu_limit=limit)
+            peak = json.loads(fitted.output)["megabytes"]
     except DatesError:
         return about | {"failed": "not asked: the table has dates"}
     except subprocess.CalledProcessError as error:
         return about | {"failed": failure(error.returncode, limit)}
     scores = scored(work, out, "" if schema.target is None else schema.target.name)
-    times = {"seconds": fitted.seconds, "cpu_seconds": fitted.cpu_seconds, "megabytes": fitted.peak_megabytes}
+    times = {"seconds": fitted.seconds, "cpu_seconds": fitted.cpu_seconds, "megabytes": peak}
     return about | times | {metric: scores[metric] for metric in METRICS}
 
 

@@ -1,6 +1,6 @@
 """A generator alone: python -m bench.generate NAME TABLE SCHEMA EPSILON DELTA OUT.csv.
 
-Prints seconds by step, and the estimate the plan gave, as JSON.
+Prints seconds by step, the estimate the plan gave, and the largest memory, as JSON.
 """
 
 from __future__ import annotations
@@ -49,7 +49,14 @@ def main() -> None:
             drawn = model.sample(min(left, BLOCK_ROWS), stream).csv()
             file.write(drawn[drawn.index(b"\n") + 1 :])
             left -= BLOCK_ROWS
-    print(json.dumps({"steps": steps.seconds, "estimate": plan.estimate.seconds}))
+    facts = {"steps": steps.seconds, "estimate": plan.estimate.seconds, "megabytes": peak_megabytes()}
+    print(json.dumps(facts))
+
+
+def peak_megabytes() -> float:
+    """The most this process held. What `getrusage` says is at least what its parent held when it was started."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1024
 
 
 def all_rows(path: Path, schema: Schema, noise: NoiseSource) -> Rows:

@@ -25,7 +25,7 @@ import vl_convert
 
 from api.streams import Streams
 from bench.frontier import COLORS
-from bench.generate import all_rows
+from bench.generate import all_rows, peak_megabytes
 from bench.run import run
 from privacy.calibration import check_budget
 from privacy.filter import PrivacyFilter
@@ -75,12 +75,6 @@ def fitted(name: str, table_file: str, schema_file: str, delta: str) -> dict[str
         all_rows(Path(table_file), schema, noise), PrivacyFilter(plan.cost, noise), Streams(0)["fit"], lambda _: None
     )
     return {"seconds": process_time() - start, "megabytes": peak_megabytes()}
-
-
-def peak_megabytes() -> float:
-    """The most this process held. What `getrusage` says is at least what its parent held when it was forked."""
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(lines["VmHWM"].split()[0]) / 1024
 
 
 def missing(things: Sequence[str], known: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -8,7 +8,7 @@ from functools import cache
 
 from scipy.optimize import brentq
 
-from privacy.accounting import Accountant, accountant_of, epsilon_of
+from privacy.accounting import Accountant, Claim, accountant_of, epsilon_of
 from privacy.cost import PrivacyCost
 from privacy.errors import RequestError
 from privacy.schema import Budget
@@ -103,3 +103,8 @@ def check_budget(epsilon: float, delta: float, n_public: int | None) -> Budget:
             fix="Ask for a smaller delta, well below one over the number of units.",
         )
     return Budget(epsilon=epsilon, delta=delta)
+
+
+def claim_for(budget: Budget, cost: PrivacyCost) -> Claim:
+    """The promise of a budget, by the accountant of what it buys."""
+    return Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(cost))

@@ -13,13 +13,12 @@ from typing import Any, ClassVar
 from numpy.random import Generator
 
 from api.integrations.frames import plain
-from audits.errors import InconclusiveError
 from audits.estimates import exact_finding
 from audits.evidence import Evidence
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
 from privacy.columns import LevelColumn
 from privacy.schema import Schema
-from privacy.table import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +34,13 @@ class Drift:
     title: ClassVar[str] = "Drift by Evidently"
 
     def run(self, evidence: Evidence, rng: Generator) -> tuple[Finding, ...]:
-        """The share of drifted columns, and what is said of every column. Raises InconclusiveError for no rows."""
-        tables = (evidence.train, evidence.synthetic, evidence.control)
-        if not all(map(len, tables)):
-            raise InconclusiveError("a table has no rows")
-        size = min(self.max_rows, *map(len, tables))
-        train, synthetic, control = (_rows(table.select(rng.permutation(len(table))[:size])) for table in tables)
+        """The share of drifted columns, and what is said of every column.
+
+        Raises:
+            InconclusiveError: fewer than 100 rows of a table.
+        """
+        tables = equal_samples(evidence, self.max_rows, rng)
+        control, train, synthetic = (plain(table).to_pandas() for table in tables)
         baseline = dict(_values(train, control, evidence.schema))
         return tuple(
             exact_finding(
@@ -50,14 +50,10 @@ class Drift:
                 value=value,
                 baseline=baseline.get((quantity, subject), float("nan")),
                 worse="lower" if quantity.endswith("p_value") else "higher",
-                n=size,
+                n=len(train),
             )
             for (quantity, subject), value in _values(train, synthetic, evidence.schema)
         )
-
-
-def _rows(table: Table) -> Any:
-    return plain(table).to_pandas()
 
 
 def _values(reference: Any, current: Any, schema: Schema) -> Iterator[tuple[tuple[str, str], float]]:

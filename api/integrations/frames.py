@@ -16,11 +16,21 @@ from privacy.table import Table, make_table, read_table
 
 
 def file_of(frame: Any) -> HeldFile:
-    """A data frame as a table file that is held, without its index."""
+    """A data frame as a table file that is held, without its index. Nothing in a cell is an error."""
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), sink)
+    columns = [_column(cells) for _, cells in frame.items()]
+    pq.write_table(pa.Table.from_arrays(columns, names=[str(name) for name in frame.columns]), sink)
     content = sink.getvalue().to_pybytes()
     return HeldFile("frame.parquet", lambda: io.BytesIO(content))
+
+
+def _column(cells: Any) -> pa.Array:
+    """One column; as texts where its cells are of kinds that do not go together, which Arrow would quote one of."""
+    try:
+        return pa.Array.from_pandas(cells)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        missing = cells.isna()
+        return pa.array([None if gone else str(cell) for cell, gone in zip(cells, missing, strict=True)], pa.string())
 
 
 def read_frame(frame: Any, schema: Schema) -> Table:

@@ -18,8 +18,7 @@ from typing import Any, Self
 from api.home import Home, default_ledger_path
 from api.integrations.frames import file_of, frame_of
 from api.streams import Streams, fresh_seed
-from privacy.accounting import Claim, accountant_of
-from privacy.calibration import check_budget
+from privacy.calibration import check_budget, claim_for
 from privacy.columns import NumberColumn
 from privacy.errors import RequestError
 from privacy.files import check_file
@@ -86,7 +85,8 @@ class Generator:
             ReleaseError: the schema, the budget or the columns are refused, and nothing is charged.
         """
         schema = load_schema(Path(self.schema)) if isinstance(self.schema, str | Path) else parse_schema(self.schema)
-        file = file_of(X if y is None else X.assign(**{_target(schema): y}))
+        frame = X if y is None else X.assign(**{_target(schema): y})
+        file = file_of(frame)
         check_file(file, schema)
         cap = schema.require_releasable()
         budget = check_budget(self.epsilon, self.delta, schema.n_public.value)
@@ -98,14 +98,14 @@ class Generator:
             population=schema.population,
             cap=cap,
             cost=plan.cost,
-            claim=Claim(epsilon=budget.epsilon, delta=budget.delta, accountant=accountant_of(plan.cost)),
+            claim=claim_for(budget, plan.cost),
             request=f"fit {fresh_seed():x}",
             purpose=f"{chosen.name} fitted to a data frame, for use inside",
             schema_digest=schema.digest,
         )
         privacy = ledger.open(charge, system_noise())
         rows = read_table(file, schema).bounded(privacy.noise)
-        self._dates_as_texts = tuple(c.name for c in _dated(schema) if _is_text(X[c.name]))
+        self._dates_as_texts = tuple(c.name for c in _dated(schema) if _is_text(frame[c.name]))
         self.model_: Model = plan.fit(rows, privacy, Streams(seed)["fit"], lambda _: None)
         self.feature_names_in_ = schema.names
         self.n_features_in_ = len(schema.names)

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from numpy.random import Generator
 
 from api.integrations.frames import plain
-from audits.errors import InconclusiveError
 from audits.estimates import exact_finding
 from audits.evidence import Evidence
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
 from privacy.columns import LevelColumn
 
@@ -34,15 +34,14 @@ class Reports:
     title: ClassVar[str] = "Quality and diagnostic reports of SDMetrics"
 
     def run(self, evidence: Evidence, rng: Generator) -> tuple[Finding, ...]:
-        """Overall scores, those of every property, and those of every column. Raises InconclusiveError for no rows."""
-        tables = (evidence.train, evidence.synthetic, evidence.control)
-        if not all(map(len, tables)):
-            raise InconclusiveError("a table has no rows")
+        """Overall scores, those of every property, and those of every column.
+
+        Raises:
+            InconclusiveError: fewer than 100 rows of a table.
+        """
         # As many of each: a score falls with the number of rows.
-        size = min(self.max_rows, *map(len, tables))
-        train, synthetic, control = (
-            plain(table.select(rng.permutation(len(table))[:size])).to_pandas() for table in tables
-        )
+        tables = equal_samples(evidence, self.max_rows, rng)
+        control, train, synthetic = (plain(table).to_pandas() for table in tables)
         words = {column.name: isinstance(column, LevelColumn) for column in evidence.schema.columns}
         metadata = {"columns": {n: {"sdtype": "categorical" if w else "numerical"} for n, w in words.items()}}
         baseline = dict(_scores(train, control, metadata))
@@ -54,7 +53,7 @@ class Reports:
                 value=score,
                 baseline=baseline.get((quantity, subject), float("nan")),
                 worse="lower",
-                n=size,
+                n=len(train),
             )
             for (quantity, subject), score in _scores(train, synthetic, metadata)
         )

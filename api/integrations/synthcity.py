@@ -27,9 +27,9 @@ from numpy.random import Generator
 from api.integrations.extras import release_of, require
 from api.integrations.frames import plain
 from api.streams import fresh_seed
-from audits.errors import InconclusiveError
 from audits.estimates import exact_finding
 from audits.evidence import Evidence
+from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
 from privacy.errors import ReleaseError, RequestError
 from privacy.table import Table
@@ -117,18 +117,14 @@ class SynthcityMetrics:
     title: ClassVar[str] = "Metrics of synthcity"
 
     def run(self, evidence: Evidence, rng: Generator) -> tuple[Finding, ...]:
-        """One finding a metric. Raises InconclusiveError where a table has no rows."""
-        sides = {"train": evidence.train, "synthetic": evidence.synthetic, "control": evidence.control}
-        if not all(map(len, sides.values())):
-            raise InconclusiveError("a table has no rows")
-        size = min(self.max_rows, *map(len, sides.values()))
+        """One finding a metric. Raises InconclusiveError for fewer than 100 rows of a table."""
+        tables = equal_samples(evidence, self.max_rows, rng)
+        sides = dict(zip(("control", "train", "synthetic"), tables, strict=True))
+        size = len(tables[0])
         label = "side"
         while label in evidence.schema.names:
             label += "_"
-        chosen = [
-            plain(table.select(rng.permutation(len(table))[:size])).append_column(label, pa.array([side] * size))
-            for side, table in sides.items()
-        ]
+        chosen = [plain(table).append_column(label, pa.array([side] * size)) for side, table in sides.items()]
         request = {"verb": "measure", "side": label, "random_state": int(rng.integers(2**31))}
         with _child(request) as process:
             scores, _ = _answer(process, _stream(pa.concat_tables(chosen)), lambda: None)

@@ -1,9 +1,10 @@
 """Our generators as plugins of synthcity: `register()`, then `Plugins().get("tablegate_aim", ...)` and `Benchmarks`.
 
 A plugin is told the schema, which is public, and the budget; every fit is charged to a ledger, so that a benchmark of
-several repeats pays for each. Of the library's own ways two are left out, since they read private facts past the
-budget: rows are not matched with the ranges and lists of the training rows (`strict`), and where no number is asked
-for, the measured number of rows is drawn and not the exact one. Rows come back as the schema writes them.
+several repeats pays for each. Of the library's own ways three are left out, since they read private facts past the
+budget: rows are not matched with the ranges and lists of the training rows (`strict`); where no number is asked for,
+the measured number of rows is drawn and not the exact one; and the ranges, lists and number of rows that a plugin keeps
+are those of rows drawn from the model. Rows come back as the schema writes them.
 """
 
 from __future__ import annotations
@@ -79,9 +80,10 @@ class TablegatePlugin(Plugin):  # type: ignore[misc]
     def fit(self, X: Any, *args: Any, **kwargs: Any) -> Any:
         """Fit to a data loader or a data frame."""
         loader = X if isinstance(X, DataLoader) else GenericDataLoader(X)
-        self.data_info = loader.info()
-        self._schema = self._training_schema = Schema(data=loader, random_state=self.random_state)
         self._fit(loader, *args, **kwargs)
+        drawn = create_from_info(self.generator.sample(random_state=self.random_state), loader.info())
+        self.data_info = drawn.info()
+        self._schema = self._training_schema = Schema(data=drawn, random_state=self.random_state)
         self.fitted = True
         return self
 

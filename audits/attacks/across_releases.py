@@ -23,31 +23,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import floor
 from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
 from audits.attacks.copies import Mask, Near, closest, excess_of, matches_of, near_of
-from audits.attacks.game import targets_of
-from audits.attacks.membership_scores import NEIGHBOURS, OF_ONE_TABLE, attack_scores
+from audits.attacks.game import excesses_at_rates
+from audits.attacks.membership_scores import NEIGHBOURS, OF_ONE_TABLE, attack_scores, targets_and_reference
 from audits.distance import Features, features, nearest
 from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, exact_finding, excess_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
 from audits.hashes import hashes
-from audits.intervals import tpr_at_fpr
 from audits.joint import Contrast, joint_p_value
 from audits.rows import canonical, joined, one_row_per_unit, sampled
 from privacy.table import Table, stacked
 
 RATE = 0.01
 """False-positive rate, set on the attacker's sample."""
-
-MIN_REFERENCE = 50
-"""Smallest sample of the population that an attacker has; one of fewer than 100 units sets no threshold."""
 
 MIN_UNITS = 50
 
@@ -95,10 +90,7 @@ class AcrossReleases:
     def _membership(
         self, evidence: Evidence, released: Table, earlier: Table, new: Table, rng: Generator
     ) -> Iterator[Finding]:
-        targets = targets_of(evidence, self.max_targets, rng)
-        reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-        if len(reference) < MIN_REFERENCE:
-            raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
+        targets, reference = targets_and_reference(evidence, self.max_targets, rng)
         asked = joined(targets.rows, reference)
         known = sampled(earlier, self.max_known, rng)
         scores = attack_scores(asked, known, released, evidence.schema, evidence.expected_error, rng)
@@ -116,19 +108,7 @@ class AcrossReleases:
                 outsiders=outsiders,
                 audience=Audience.INTERNAL,
             )
-            if floor(RATE * len(reference)) < 1:
-                continue
-            hits, false_alarms = tpr_at_fpr(members, outsiders, score[n:], RATE)
-            yield excess_finding(
-                audit=self.name,
-                quantity=f"TPR excess at {100 * RATE:g}% FPR",
-                subject=attack,
-                hits=hits,
-                n=len(members),
-                other_hits=false_alarms,
-                other_n=len(outsiders),
-                audience=Audience.INTERNAL,
-            )
+            yield from excesses_at_rates(self.name, attack, members, outsiders, score[n:], (RATE,))
 
     def _copies(
         self, evidence: Evidence, released: Table, earlier: Table, new: Table, rng: Generator

@@ -11,7 +11,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import floor
 from typing import ClassVar
 
 import numpy as np
@@ -21,14 +20,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.attacks.game import Mask
+from audits.attacks.game import Mask, excesses_at_rates
 from audits.attacks.membership import RATES
 from audits.attacks.membership_scores import scored_targets
 from audits.distance import features, others
-from audits.estimates import auc_finding, excess_finding
+from audits.estimates import auc_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
-from audits.intervals import tpr_at_fpr
 from privacy.columns import Floats
 
 FOLDS = 5
@@ -99,16 +97,4 @@ def _findings(combined: Floats, is_member: Mask, rng: Generator) -> Iterator[Fin
     )
     mixed = rng.permutation(outsiders)
     known, fresh = mixed[: len(mixed) // 2], mixed[len(mixed) // 2 :]
-    for rate in RATES:
-        if floor(rate * len(known)) >= 1:
-            hits, false_alarms = tpr_at_fpr(members, fresh, known, rate)
-            yield excess_finding(
-                audit=AttackCombination.name,
-                quantity=f"TPR excess at {100 * rate:g}% FPR",
-                subject="all attacks",
-                hits=hits,
-                n=len(members),
-                other_hits=false_alarms,
-                other_n=len(fresh),
-                audience=Audience.INTERNAL,
-            )
+    yield from excesses_at_rates(AttackCombination.name, "all attacks", members, fresh, known, RATES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import floor
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +19,9 @@ from audits.errors import InconclusiveError
 from audits.estimates import excess_finding, rate_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
-from audits.intervals import detectable_difference
+from audits.intervals import detectable_difference, tpr_at_fpr
 from audits.rows import joined, one_row_per_unit
+from privacy.columns import Floats
 from privacy.table import Table
 
 MIN_TARGETS = 100
@@ -139,3 +141,31 @@ def success_findings(
         other_n=n_other,
         audience=Audience.INTERNAL,
     )
+
+
+def excesses_at_rates(
+    audit: str, subject: str, members: Floats, outsiders: Floats, known: Floats, rates: tuple[float, ...]
+) -> Iterator[Finding]:
+    """How much more often than outsiders members are caught at thresholds set on others who did not train.
+
+    Args:
+        audit: whose findings they are.
+        subject: the attack.
+        members: scores of targets that trained.
+        outsiders: scores of targets that were held back.
+        known: scores of others like these, which set the thresholds.
+        rates: false-positive rates; one that is less than a row of `known` is left out.
+    """
+    for rate in rates:
+        if floor(rate * len(known)) >= 1:
+            hits, false_alarms = tpr_at_fpr(members, outsiders, known, rate)
+            yield excess_finding(
+                audit=audit,
+                quantity=f"TPR excess at {100 * rate:g}% FPR",
+                subject=subject,
+                hits=hits,
+                n=len(members),
+                other_hits=false_alarms,
+                other_n=len(outsiders),
+                audience=Audience.INTERNAL,
+            )

@@ -21,11 +21,11 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from audits.attacks.game import Mask, Targets
+from audits.attacks.game import Mask, Targets, excesses_at_rates
 from audits.attacks.membership_scores import scored_targets
 from audits.attacks.one_run import best_guesses, epsilon_bound, reach
 from audits.distance import Features, features, others
-from audits.estimates import auc_finding, excess_finding, rate_finding
+from audits.estimates import auc_finding, rate_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding, Interval
 from audits.intervals import USUAL, detectable_difference, tpr_at_fpr
@@ -103,16 +103,7 @@ def _at_rate(attack: str, rate: float, members: Floats, outsiders: Floats, refer
             detectable=detectable_difference(rate, n, h),
             audience=Audience.INTERNAL,
         )
-    yield excess_finding(
-        audit=MembershipInference.name,
-        quantity=f"TPR excess at {at} FPR",
-        subject=attack,
-        hits=hits,
-        n=n,
-        other_hits=false_alarms,
-        other_n=h,
-        audience=Audience.INTERNAL,
-    )
+    yield from excesses_at_rates(MembershipInference.name, attack, members, outsiders, reference, (rate,))
 
 
 def _one_run(scores: Mapping[str, Floats], is_member: Mask, delta: float) -> Iterator[Finding]:

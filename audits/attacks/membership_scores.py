@@ -83,14 +83,24 @@ def scored_targets(evidence: Evidence, max_targets: int, rng: Generator) -> tupl
     Raises:
         InconclusiveError: fewer than 100 targets a side, 50 reference rows or 20 synthetic ones.
     """
-    targets = targets_of(evidence, max_targets, rng)
-    reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-    if len(reference) < MIN_REFERENCE:
-        raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
+    targets, reference = targets_and_reference(evidence, max_targets, rng)
     if len(evidence.synthetic) < NEIGHBOURS:
         raise InconclusiveError(f"the synthetic table has fewer than {NEIGHBOURS} rows")
     released = canonical(evidence.synthetic)
     return targets, attack_scores(targets.rows, reference, released, evidence.schema, evidence.expected_error, rng)
+
+
+def targets_and_reference(evidence: Evidence, max_targets: int, rng: Generator) -> tuple[Targets, Table]:
+    """Whom the attacks are tried on, and the attacker's sample of the population; one row a unit of each.
+
+    Raises:
+        InconclusiveError: fewer than 100 targets a side, or 50 reference rows.
+    """
+    targets = targets_of(evidence, max_targets, rng)
+    reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
+    if len(reference) < MIN_REFERENCE:
+        raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
+    return targets, reference
 
 
 def attack_scores(

@@ -21,7 +21,7 @@ from audits.fairness.gaps import ODDS, PARITY, Gap, Mask, Whole, count, resample
 from audits.fairness.representation import group_name
 from audits.finding import Finding
 from audits.scores import calibration_error, macro_auc
-from audits.tasks import Classification, Learning, Repeated, Task
+from audits.tasks import Classification, Learning, Score, Task, paired_findings
 from privacy.columns import Floats, LevelColumn
 from privacy.table import Table
 
@@ -92,34 +92,27 @@ class Comparison:
     def _paired(
         self,
         quantity: str,
-        scores: Mapping[str, Sequence[tuple[float, Floats]]],
+        scores: Mapping[str, Sequence[Score]],
         worse: Literal["higher", "lower"],
         limits: tuple[float, float],
         baseline: float,
         others: int,
         group: str = "",
     ) -> Iterator[Finding]:
-        doubt = self.task.doubt(self.task.labels(self.rows.control))
-        widest = limits[1] - limits[0]
-        for name, some in scores.items():
-            of_it = [(quantity, Repeated.of(some), baseline, limits, 1)]
-            if name != self.reference:
-                change = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(some, scores[self.reference], strict=True)]
-                words = f"{quantity} against {self.reference}"
-                of_it.append((words, Repeated.of(change), 0.0, (-widest, widest), max(others, 1)))
-            for words, one, start, ends, looked_at in of_it:
-                yield estimate_finding(
-                    audit=self.audit,
-                    quantity=words,
-                    subject=f"{name}, {group}" if group else name,
-                    estimate=float(np.clip(one.mean, *ends)),
-                    error=one.error(self.rows.units, doubt),
-                    baseline=start,
-                    worse=worse,
-                    n=len(self.rows.control),
-                    limits=ends,
-                    looked_at=looked_at,
-                )
+        yield from paired_findings(
+            self.audit,
+            self.task,
+            self.rows,
+            scores,
+            self.reference,
+            quantity=quantity,
+            change=f"{quantity} against {self.reference}",
+            baseline=baseline,
+            limits=limits,
+            worse=worse,
+            looked_at=max(others, 1),
+            group=group,
+        )
 
     def _gaps(
         self,

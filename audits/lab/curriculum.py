@@ -16,12 +16,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from audits.errors import InconclusiveError
-from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.finding import Finding
 from audits.lab.arms import MODEL, drawn
-from audits.tasks import Classification, Repeated, Task, half_of, learning, task_of
+from audits.tasks import Classification, Score, Task, half_of, learning, paired_findings, task_of
 from audits.utility.fine_tuning import MIN_ROWS, Network, network_matrix
 from privacy.table import Table
 
@@ -56,11 +54,9 @@ class Curriculum:
             InconclusiveError: no target, fewer than 200 rows to learn from, or nothing to tell apart.
         """
         task = task_of(evidence.schema)
-        rows = learning(evidence, task, self.max_rows, rng)
-        if len(rows.train) < MIN_ROWS:
-            raise InconclusiveError(f"there are fewer than {MIN_ROWS} rows to learn from")
+        rows = learning(evidence, task, self.max_rows, rng, least=MIN_ROWS)
         labels, seen = task.labels(rows.control), network_matrix(task, rows.control)
-        scores: dict[str, list[tuple[float, np.ndarray[tuple[int, ...], np.dtype[np.float64]]]]] = {}
+        scores: dict[str, list[Score]] = {}
         for _ in range(self.repeats):
             synthetic = half_of(rows.synthetic, rng)
             real = drawn(rows.train, max(round(self.scarce * len(rows.train)), 2), rng)
@@ -70,30 +66,20 @@ class Curriculum:
                 for block in blocks:
                     network = network.learnt(task, block, self.updates // BLOCKS, stream)
                 scores.setdefault(name, []).append(task.score(network.predict(task, seen), labels))
-        found = []
-        doubt, widest = task.doubt(labels), 1 - task.least
-        for name, some in scores.items():
-            of_it = [(f"{task.score_name} of a network", Repeated.of(some), task.chance, (task.least, 1.0), 1)]
-            if name != TURNS:
-                gained = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(some, scores[TURNS], strict=True)]
-                words = f"{task.score_name} gained over {TURNS}"
-                of_it.append((words, Repeated.of(gained), 0.0, (-widest, widest), len(scores) - 1))
-            for quantity, one, baseline, limits, looked_at in of_it:
-                found.append(
-                    estimate_finding(
-                        audit=self.name,
-                        quantity=quantity,
-                        subject=name,
-                        estimate=one.mean,
-                        error=one.error(rows.units, doubt),
-                        baseline=baseline,
-                        worse="lower",
-                        n=len(labels),
-                        limits=limits,
-                        looked_at=looked_at,
-                    )
-                )
-        return tuple(found)
+        return tuple(
+            paired_findings(
+                self.name,
+                task,
+                rows,
+                scores,
+                TURNS,
+                quantity=f"{task.score_name} of a network",
+                change=f"{task.score_name} gained over {TURNS}",
+                baseline=task.chance,
+                limits=(task.least, 1.0),
+                looked_at=len(scores) - 1,
+            )
+        )
 
 
 def _schedules(task: Task, synthetic: Table, real: Table, rng: Generator) -> dict[str, list[Table]]:

@@ -15,28 +15,35 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.random import Generator
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from audits.errors import InconclusiveError
 from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.features import linear_matrix
 from audits.finding import Finding
-from audits.tasks import Classification, Labels, Learning, Regression, Repeated, Task, half_of, learning, task_of
+from audits.tasks import (
+    Classification,
+    Labels,
+    Learning,
+    Regression,
+    Repeated,
+    Score,
+    Task,
+    half_of,
+    learning,
+    task_of,
+)
 from privacy.columns import Floats
 from privacy.table import Table
 
 MIN_ROWS = 200
 BATCH = 100
 RATE = 2e-3
-
-Score: TypeAlias = tuple[float, Floats]
-"""A score, and the influence of every control row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +73,7 @@ class FineTuning:
             InconclusiveError: no target, fewer than 200 rows to learn from, or nothing to tell apart.
         """
         task = task_of(evidence.schema)
-        rows = learning(evidence, task, self.max_rows, rng)
-        if len(rows.train) < MIN_ROWS:
-            raise InconclusiveError(f"there are fewer than {MIN_ROWS} rows to learn from")
+        rows = learning(evidence, task, self.max_rows, rng, least=MIN_ROWS)
         repeats = [self._repeat(task, rows, rng) for _ in range(self.repeats)]
         found = [self._alone(task, repeats, rows)]
         for i, share in enumerate(self.shares):

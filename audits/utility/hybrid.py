@@ -10,27 +10,22 @@ over that baseline is a finding of its own, with an interval that is paired over
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.random import Generator
 
-from audits.errors import InconclusiveError
-from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.finding import Finding
 from audits.rows import joined
-from audits.tasks import Learning, Repeated, Task, learning, task_of
-from privacy.columns import Floats
+from audits.tasks import Learning, Repeated, Score, Task, learning, paired_findings, task_of
 from privacy.table import Table
 
 MIN_ROWS = 200
 MODEL = "gradient boosting"
 
-Score = tuple[float, Floats]
-"""A score, and the influence of every control row."""
 
 Mix = tuple[int, int]
 """Real rows and synthetic rows."""
@@ -63,10 +58,8 @@ class Hybrid:
             InconclusiveError: no target, fewer than 200 rows to learn from, or nothing to tell apart.
         """
         task = task_of(evidence.schema)
-        rows = learning(evidence, task, self.max_rows, rng)
+        rows = learning(evidence, task, self.max_rows, rng, least=MIN_ROWS)
         n = len(rows.train)
-        if n < MIN_ROWS:
-            raise InconclusiveError(f"there are fewer than {MIN_ROWS} rows to learn from")
         size = n // 2
         curves = {
             f"{task.score_name} by share of real rows": (
@@ -83,7 +76,18 @@ class Hybrid:
         found: list[Finding] = []
         for quantity, (mixes, reference) in curves.items():
             scores = self._curve(task, rows, mixes, rng)
-            found += self._findings(task, quantity, scores, list(scores)[reference], rows)
+            start = list(scores)[reference]
+            found += paired_findings(
+                self.name,
+                task,
+                rows,
+                scores,
+                start,
+                quantity=quantity,
+                change=quantity.replace(task.score_name, f"{task.score_name} gained", 1),
+                baseline=Repeated.of(scores[start]).mean,
+                limits=(task.least, 1.0),
+            )
         return tuple(found)
 
     def _curve(self, task: Task, rows: Learning, mixes: Mapping[str, Mix], rng: Generator) -> dict[str, list[Score]]:
@@ -96,31 +100,6 @@ class Hybrid:
                 learn = joined(_drawn(rows.train, n_real, rng), _drawn(rows.synthetic, n_synthetic, rng))
                 scores[subject].append(task.score(task.predict(MODEL, learn, rows.control, rng), labels))
         return scores
-
-    def _findings(
-        self, task: Task, quantity: str, scores: Mapping[str, list[Score]], reference: str, rows: Learning
-    ) -> Iterator[Finding]:
-        doubt, widest = task.doubt(task.labels(rows.control)), 1 - task.least
-        start = Repeated.of(scores[reference]).mean
-        for subject, some in scores.items():
-            of_it = [(quantity, Repeated.of(some), start, (task.least, 1.0))]
-            if subject != reference:
-                gained = [(a[0] - b[0], a[1] - b[1]) for a, b in zip(some, scores[reference], strict=True)]
-                words = quantity.replace(task.score_name, f"{task.score_name} gained", 1)
-                of_it.append((words, Repeated.of(gained), 0.0, (-widest, widest)))
-            for name, one, baseline, limits in of_it:
-                yield estimate_finding(
-                    audit=self.name,
-                    quantity=name,
-                    subject=subject,
-                    estimate=one.mean,
-                    error=one.error(rows.units, doubt),
-                    baseline=baseline,
-                    worse="lower",
-                    n=len(rows.control),
-                    limits=limits,
-                    looked_at=1,
-                )
 
 
 def _drawn(table: Table, n: int, rng: Generator) -> Table:

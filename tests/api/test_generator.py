@@ -51,6 +51,15 @@ def test_labels_apart_are_put_back(tmp_path: Path) -> None:
     assert set(generator.sample(50)["approved"]) <= {"true", "false"}
 
 
+def test_cells_that_do_not_go_together_are_no_error(tmp_path: Path) -> None:
+    """Arrow refuses such a column, and quotes a cell: they are read as in a CSV file, where they are missing."""
+    rows = frame_of(population(500, 1))
+    rows["age"] = rows["age"].astype(object)
+    rows.loc[3, "age"], rows.loc[4, "age"] = "canary-cell-4711", b"canary"
+    drawn = small(tmp_path / "ledger.db").fit(rows).sample(50)
+    assert drawn["age"].between(0, 120).all()
+
+
 def test_every_fit_is_paid_for(tmp_path: Path) -> None:
     tight = {**MIXED_DOCUMENT, "privacy": {**MIXED_DOCUMENT["privacy"], "cap": {"epsilon": 1.1, "delta": 1e-6}}}
     rows = frame_of(population(200, 1))

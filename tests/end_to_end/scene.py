@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from api.further_rows import FurtherRows
 from api.home import Home
 from api.recipe import Recipe
 from privacy.journal import verify as verify_chain
@@ -144,3 +145,19 @@ def plaintext(folder: Path, *marks: str) -> list[str]:
             content = path.read_bytes()
             found += [f"{mark!r} in {path.relative_to(folder)}" for mark in marks if mark.encode() in content]
     return found
+
+
+def further(recipe: Recipe, out: str, **changes: Any) -> FurtherRows:
+    """Ask a released model for more rows."""
+    plain = FurtherRows(
+        model=recipe.out,
+        rows=1_200,
+        table=None,
+        where=(),
+        balance=(),
+        given=None,
+        policy=recipe.policy,
+        out=recipe.out.with_name(out),
+        seed=5,
+    )
+    return replace(plain, **changes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from api.further_rows import FurtherRows, sample
+from api.further_rows import sample
 from api.home import Home
 from api.pipeline import release
 from api.recipe import Recipe
@@ -22,7 +22,7 @@ from audits.release.verify import verify
 from privacy.errors import ReleaseError, RequestError, TableError
 from privacy.schema_file import load_schema
 from privacy.table import read_table
-from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED, request
+from tests.end_to_end.scene import CLOSED, OPEN, REVIEWED, further, request
 from tests.tables import MIXED_DOCUMENT, population
 
 POPULATION = MIXED_DOCUMENT["privacy"]["population"]
@@ -44,25 +44,10 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Home]:
     return released(tmp_path_factory.mktemp("first"))
 
 
-def asked(recipe: Recipe, out: str, **changes: Any) -> FurtherRows:
-    plain = FurtherRows(
-        model=recipe.out,
-        rows=1_200,
-        table=None,
-        where=(),
-        balance=(),
-        given=None,
-        policy=recipe.policy,
-        out=recipe.out.with_name(out),
-        seed=5,
-    )
-    return replace(plain, **changes)
-
-
 def test_more_rows_cost_nothing_and_verify(first: tuple[Recipe, Home]) -> None:
     recipe, home = first
     before = home.ledger.total(POPULATION), home.ledger.attempts(POPULATION)
-    result = sample(asked(recipe, "more"), home, quiet())
+    result = sample(further(recipe, "more"), home, quiet())
     assert result.decision.verdict is Verdict.PASS
     assert home.ledger.total(POPULATION) == before[0]
     assert home.ledger.attempts(POPULATION) == before[1] + 1
@@ -81,7 +66,7 @@ def test_more_rows_cost_nothing_and_verify(first: tuple[Recipe, Home]) -> None:
 
 def test_reweighted_rows_are_as_asked_and_say_so(first: tuple[Recipe, Home]) -> None:
     recipe, home = first
-    wish = asked(recipe, "women", where=("sex=female",), balance=("ethnicity",), rows=1_000)
+    wish = further(recipe, "women", where=("sex=female",), balance=("ethnicity",), rows=1_000)
     assert sample(wish, home, quiet()).decision.verdict is Verdict.PASS
     rows = read_table(wish.out / "data" / "synthetic.csv", load_schema(recipe.schema))
     assert (rows.codes("sex") == 0).all()
@@ -108,9 +93,9 @@ def test_a_closed_gate_is_closed_to_more_rows(first: tuple[Recipe, Home], tmp_pa
     closed = tmp_path / "closed.json"
     closed.write_text(json.dumps(CLOSED))
     with pytest.raises(RequestError, match="first judged by another policy"):
-        sample(asked(recipe, "shut", policy=str(closed)), home, quiet())
+        sample(further(recipe, "shut", policy=str(closed)), home, quiet())
     recipe, home = released(tmp_path, {**OPEN, "attempts": 1})
-    wish = asked(recipe, "second")
+    wish = further(recipe, "second")
     with pytest.raises(RequestError, match="was put before the gate 1 times"):
         sample(wish, home, quiet())
     renamed = tmp_path / "renamed.csv"
@@ -128,7 +113,7 @@ def test_no_rows_of_a_model_that_was_not_let_out(rules: Any, tmp_path: Path) -> 
     recipe, home = released(tmp_path, rules)
     assert (tmp_path / "bundle.internal" / "model.tablegate").exists()
     with pytest.raises(BundleError, match="not let out"):
-        sample(asked(recipe, "more"), home, quiet())
+        sample(further(recipe, "more"), home, quiet())
     assert not (tmp_path / "more").exists()
 
 
@@ -139,12 +124,12 @@ def test_without_evidence_nothing_leaves(first: tuple[Recipe, Home], tmp_path: P
     entries = len(home.ledger.show(POPULATION))
     for table in (other, tmp_path / "gone.csv"):
         with pytest.raises(TableError, match="not the file"):
-            sample(asked(recipe, "blind", table=table), home, quiet())
+            sample(further(recipe, "blind", table=table), home, quiet())
     assert not recipe.out.with_name("blind").exists()
     assert len(home.ledger.show(POPULATION)) == entries
     moved = tmp_path / "moved.csv"
     shutil.copy(recipe.table, moved)
-    assert sample(asked(recipe, "moved", table=moved), home, quiet()).bundle.released
+    assert sample(further(recipe, "moved", table=moved), home, quiet()).bundle.released
 
 
 def test_another_model_file_is_refused(tmp_path: Path) -> None:
@@ -152,7 +137,7 @@ def test_another_model_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "bundle.internal" / "model.tablegate"
     file.write_bytes(file.read_bytes() + b"\0")
     with pytest.raises(ReleaseError):
-        sample(asked(recipe, "more", model=file), home, quiet())
+        sample(further(recipe, "more", model=file), home, quiet())
     assert not (tmp_path / "more").exists()
 
 
@@ -169,7 +154,7 @@ def test_another_model_file_is_refused(tmp_path: Path) -> None:
 def test_bad_wishes(first: tuple[Recipe, Home], changes: dict[str, Any]) -> None:
     recipe, home = first
     with pytest.raises(RequestError):
-        sample(asked(recipe, "bad", **changes), home, quiet())
+        sample(further(recipe, "bad", **changes), home, quiet())
 
 
 @pytest.mark.parametrize(
@@ -191,7 +176,7 @@ def test_bad_shares(first: tuple[Recipe, Home], groups: str, tmp_path: Path) -> 
     recipe, home = first
     (tmp_path / "shares.yaml").write_text(groups)
     with pytest.raises(RequestError):
-        sample(asked(recipe, "bad", given=tmp_path / "shares.yaml"), home, quiet())
+        sample(further(recipe, "bad", given=tmp_path / "shares.yaml"), home, quiet())
 
 
 def test_given_shares(first: tuple[Recipe, Home], tmp_path: Path) -> None:
@@ -199,7 +184,7 @@ def test_given_shares(first: tuple[Recipe, Home], tmp_path: Path) -> None:
     (tmp_path / "shares.yaml").write_text(
         "[{sex: female, age: {maximum: 40}, share: 0.1}, {sex: female, age: {minimum: 41}, share: 0.9}]"
     )
-    wish = asked(recipe, "shares", given=tmp_path / "shares.yaml", rows=1_000)
+    wish = further(recipe, "shares", given=tmp_path / "shares.yaml", rows=1_000)
     assert sample(wish, home, quiet()).bundle.released
     rows = read_table(wish.out / "data" / "synthetic.csv", load_schema(recipe.schema))
     assert int((rows.numbers("age") <= 40).sum()) == 100

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from api.commands import EXIT
-from api.further_rows import FurtherRows, sample
+from api.further_rows import sample
 from api.home import Home
 from api.pipeline import Release, release
 from api.recipe import Recipe, place
@@ -27,7 +27,20 @@ from privacy.cost import PrivacyCost
 from privacy.schema_file import load_schema
 from privacy.table import read_table
 from tests.brief import brief
-from tests.end_to_end.scene import CLOSED, LEDGER, OPEN, OUT, POLICY, REVIEWED, SCHEMA, TABLE, kinds, plaintext, request
+from tests.end_to_end.scene import (
+    CLOSED,
+    LEDGER,
+    OPEN,
+    OUT,
+    POLICY,
+    REVIEWED,
+    SCHEMA,
+    TABLE,
+    further,
+    kinds,
+    plaintext,
+    request,
+)
 from tests.tables import MIXED_DOCUMENT, population
 
 ROWS = 2_500
@@ -133,27 +146,15 @@ def test_further_rows_are_held_against_the_same_rows(released: tuple[Release, Re
     A table may leave an attack fewer rows than a recall needs; what both report has to agree.
     """
     _, recipe, home = released
-    out = recipe.out.with_name("again")
-    more = FurtherRows(
-        model=recipe.out,
-        rows=1_200,
-        table=None,
-        where=(),
-        balance=(),
-        given=None,
-        policy=recipe.policy,
-        out=out,
-        seed=5,
-    )
-    sample(more, home, quiet())
+    sample(further(recipe, "again"), home, quiet())
     counts = []
     for name in ("bundle", "again"):
         card = json.loads((recipe.out.with_name(f"{name}.internal") / "findings.json").read_text())
         counts.append({(f["quantity"], f["subject"]): f["n"] for f in card["findings"] if f["audit"] in COUNTED})
-    whole, further = ({k: n for k, n in c.items() if k[1] in ("", "calibrated", "any column")} for c in counts)
-    both = whole.keys() & further.keys()
+    whole, again = ({k: n for k, n in c.items() if k[1] in ("", "calibrated", "any column")} for c in counts)
+    both = whole.keys() & again.keys()
     assert len(both) >= 12
-    assert {k: whole[k] for k in both} == {k: further[k] for k in both}
+    assert {k: whole[k] for k in both} == {k: again[k] for k in both}
 
 
 def test_the_table_itself_is_in_no_file_but_its_own(released: tuple[Release, Recipe, Home]) -> None:

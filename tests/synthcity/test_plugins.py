@@ -47,6 +47,8 @@ def test_a_plugin_draws_rows_of_the_schema_and_is_charged(schema: Path, tmp_path
     assert len(read_frame(drawn, load_schema(schema))) == 300
     assert 0.9 < len(plugin.generate()) / len(ROWS) < 1.1
     assert len(plugin.generate()) != len(ROWS)  # the measured number of rows, not the exact one
+    assert plugin.data_info["len"] != len(ROWS)
+    assert plugin.schema().domain["income"].max() != ROWS["income"].max()
     again = [plugin.generate(50, random_state=3).dataframe() for _ in range(2)]
     assert again[0].equals(again[1])
     old = plugin.generate(300, constraints=Constraints(rules=[("age", ">=", 60)])).dataframe()
