@@ -11,7 +11,6 @@ private rows and the synthetic ones: a fresh draw, as the audits find hardest to
 from __future__ import annotations
 
 import argparse
-import resource
 from time import perf_counter, process_time
 
 import numpy as np
@@ -24,6 +23,7 @@ from audits.protocol import Audit
 from audits.registry import DEEP, STANDARD
 from audits.suite import run_suite
 from bench.gate import real_rows
+from bench.generate import peak_megabytes
 from privacy.noise import system_noise
 from privacy.rehearsal import rehearsal
 from privacy.schema import Budget, Schema
@@ -75,11 +75,6 @@ def made_up(n: int, width: int) -> Evidence:
     schema = _schema(width)
     parts = assign(_rows(schema, n, default_rng(1)), design_for(n), system_noise())
     return _evidence(parts, _rows(schema, len(parts.train), default_rng(2)))
-
-
-def peak_megabytes() -> float:
-    """The largest resident memory this process ever had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _evidence(parts: Parts, synthetic: Table) -> Evidence:

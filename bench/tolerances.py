@@ -4,7 +4,7 @@ Every rule of a shipped policy reads a finding and holds it against a limit. Her
 about tables of which it is known what they are: fresh rows of the population, which nothing is wrong with, and rows of
 a private generator at some epsilon, which are as good as that generator can make them. For each rule the worst finding
 of every run is taken, and its quantiles over the runs are printed beside the limits: a limit that fresh rows often miss
-says nothing, and one that no generator meets at any epsilon is a wish.
+says nothing, and one that no generator meets at any epsilon is a wish. A picture of every run is written beside FILE.
 
 Rows are halved and assigned as in `bench.gate`, whose results file has the same form. The generators' noise is seeded,
 so these tables are never released.
@@ -18,12 +18,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
+import vl_convert
 from numpy.random import Generator
 
 from audits.assignment import Parts
 from audits.registry import STANDARD
 from audits.release.policy import CheckRule, load_policy
+from bench.frontier import COLORS
 from bench.gate import CLAIMED_DELTA, FILES, Release, fresh_rows, judged, real_rows, results
 from privacy.rehearsal import rehearsal
 from privacy.schema import Budget
@@ -31,6 +34,7 @@ from privacy.table import Table
 from synthesizers.registry import synthesizer
 
 QUANTILES = (0.05, 0.5, 0.95)
+PASSES, FAILS = "passes up to here", "fails beyond"
 
 
 def generated(name: str, epsilon: float) -> Release:
@@ -47,7 +51,8 @@ def generated(name: str, epsilon: float) -> Release:
 
 TABLES: Mapping[str, Release] = {
     "fresh rows": fresh_rows,
-    **{f"{name}, epsilon {epsilon:g}": generated(name, epsilon) for name in ("mst", "aim") for epsilon in (1.0, 3.0)},
+    **{f"{name}, epsilon {epsilon:g}": generated(name, epsilon) for name in ("aim", "mst") for epsilon in (3.0, 1.0)},
+    "independent, epsilon 1": generated("independent", 1.0),
 }
 
 
@@ -72,7 +77,9 @@ def main() -> None:
                 done.append(line)
                 with asked.out.open("a") as file:
                     file.write(json.dumps(line) + "\n")
-    print(room(load_policy(asked.policy).checks, [d for d in done if d["key"][:3] == about]))
+    rules, lines = load_policy(asked.policy).checks, [d for d in done if d["key"][:3] == about]
+    print(room(rules, lines))
+    asked.out.with_suffix(".svg").write_text(picture(rules, lines))
 
 
 def room(rules: Sequence[CheckRule], lines: Sequence[Mapping[str, Any]]) -> str:
@@ -86,6 +93,36 @@ def room(rules: Sequence[CheckRule], lines: Sequence[Mapping[str, Any]]) -> str:
             of = f"{rule.audit}: {rule.quantity}, {rule.subjects}"
             rows.append(f"| {of} | {' | '.join(cells)} | {rule.pass_limit:g}, {rule.withhold_limit:g} |")
     return "\n".join(rows)
+
+
+def picture(rules: Sequence[CheckRule], lines: Sequence[Mapping[str, Any]]) -> str:
+    """A panel a rule: every run a point, a row a kind of table, limits as lines, drawn where anything is near. SVG."""
+    names = [name for name in TABLES if any(line["key"][3] == name for line in lines)]
+    panels = []
+    for rule in rules:
+        found = [(line["key"][3], w) for line in lines for w in worst(rule, line)]
+        if len({w for _, w in found}) < 2:
+            continue  # nothing, or the same in every run
+        points = [{"table": table, "worst": w} for table, w in found]
+        near = max(0.05, 3 * max(abs(w) for _, w in found))
+        both = ((rule.pass_limit, PASSES), (rule.withhold_limit, FAILS))
+        limits = [{"limit": limit, "of": of} for limit, of in both if abs(limit) <= near]
+        dots = alt.Chart(alt.InlineData(values=points)).mark_circle(size=30, opacity=0.5, color=COLORS[0]).encode(
+            x=alt.X("worst:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4)),
+            y=alt.Y("table:N", sort=names, title=None, scale=alt.Scale(domain=names)),
+        )  # fmt: skip
+        lines_of = alt.Chart(alt.InlineData(values=limits)).mark_rule(strokeWidth=1.5).encode(
+            x="limit:Q",
+            color=alt.Color("of:N", title=None, legend=alt.Legend(orient="top"),
+                            scale=alt.Scale(domain=[PASSES, FAILS], range=["#2a9d55", "#c0392b"])),
+        )  # fmt: skip
+        words = alt.TitleParams(
+            f"{rule.audit}: {rule.quantity}", subtitle=f"{rule.subjects}, {rule.worse} is worse", fontSize=11
+        )
+        panels.append((dots + lines_of).properties(width=190, height=15 * len(names), title=words))
+    chart = alt.concat(*panels, columns=3).properties(padding=30).configure(font="sans-serif")
+    drawn: str = vl_convert.vegalite_to_svg(chart.to_dict())
+    return drawn
 
 
 def worst(rule: CheckRule, line: Mapping[str, Any]) -> list[float]:

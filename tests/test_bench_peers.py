@@ -13,13 +13,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bench.beside import QUESTIONS
 from bench.frontier import failure
 from bench.peers.drivers.task import BINS, Task, coded, complete, read, restored
 from bench.peers.environment import DatesError, describe, installed
-from bench.peers.registry import DRIVERS, PEERS, Peer
+from bench.peers.registry import AUDITORS, DRIVERS, PEERS, Peer, System
 from bench.run import SCHEMAS, run
 from privacy.schema_file import load_schema
 
+AUDITING = DRIVERS.with_name("auditors")
 peers = pytest.mark.parametrize("peer", PEERS.values(), ids=PEERS)
 
 
@@ -40,7 +42,15 @@ def test_peers_are_pinned_and_their_drivers_know_them(peer: Peer) -> None:
     assert peer.method in methods(DRIVERS / f"{peer.system}.py")
 
 
-@pytest.mark.parametrize("driver", sorted(DRIVERS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("auditor", AUDITORS, ids=lambda auditor: auditor.system)
+def test_auditors_are_pinned_and_asked_what_ours_answer(auditor: System) -> None:
+    requirements = auditor.requirements.read_text().splitlines()
+    assert auditor.distribution in requirements
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", requirement) for requirement in requirements)
+    assert methods(AUDITING / f"{auditor.system}.py") <= set(QUESTIONS)
+
+
+@pytest.mark.parametrize("driver", sorted((*DRIVERS.glob("*.py"), *AUDITING.glob("*.py"))), ids=lambda path: path.stem)
 def test_drivers_import_nothing_of_ours_but_the_task(driver: Path) -> None:
     """Their environments have none of our dependencies."""
     modules = []
@@ -50,7 +60,10 @@ def test_drivers_import_nothing_of_ours_but_the_task(driver: Path) -> None:
         elif isinstance(node, ast.ImportFrom):
             modules.append(node.module or "")
     own = {"privacy", "synthesizers", "audits", "api", "bench", "tests"}
-    assert {m for m in modules if m.split(".")[0] in own} <= {"bench.peers.drivers.task"}
+    assert {m for m in modules if m.split(".")[0] in own} <= {
+        "bench.peers.drivers.task",
+        "bench.peers.auditors.answers",
+    }
 
 
 def test_an_environment_that_fits_is_used_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

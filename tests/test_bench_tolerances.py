@@ -6,7 +6,7 @@ import numpy as np
 
 from audits.assignment import assign, design_for
 from audits.release.policy import load_policy
-from bench.tolerances import TABLES, generated, room, worst
+from bench.tolerances import TABLES, generated, picture, room, worst
 from privacy.noise import seeded_noise
 from tests.tables import population
 
@@ -36,6 +36,14 @@ def test_quantiles_stand_beside_the_limits() -> None:
     table = room(load_policy("public").checks, lines)
     assert "| marginals: excess total variation, 2-way, table | 0.500 (0.050 to 0.950) | 0.05, 0.1 |" in table
     assert len(table.splitlines()) == 3
+
+
+def test_the_picture_has_a_panel_for_every_rule_that_moved() -> None:
+    lines = [line(run, ["marginals", "excess total variation, 2-way", "", run / 100, 0, 0]) for run in range(5)]
+    drawn = picture(load_policy("public").checks, lines)
+    assert "marginals: excess total variation, 2-way" in drawn
+    assert "copying p-value" not in drawn
+    assert "fresh rows" in drawn
 
 
 def test_a_generator_gives_as_many_rows_as_trained() -> None:

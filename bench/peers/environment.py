@@ -11,7 +11,7 @@ import sys
 import venv
 from pathlib import Path
 
-from bench.peers.registry import Peer
+from bench.peers.registry import Peer, System
 from bench.run import Run, run
 from privacy.columns import LevelColumn
 from privacy.schema import Schema
@@ -23,7 +23,7 @@ class DatesError(ValueError):
     """A table has dates, which each system reads in another way, or not at all."""
 
 
-def installed(peer: Peer, home: Path) -> Path:
+def installed(peer: System, home: Path) -> Path:
     """The Python of the peer's environment under `home`; peers of one system share it.
 
     An environment of other requirements, or one whose installation was interrupted, is made again.

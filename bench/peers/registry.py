@@ -16,19 +16,33 @@ ROWS_READ = "categories, ranges and the number of rows are read off the rows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Peer:
-    """One method of an existing system.
+class System:
+    """Something that is installed in an environment of its own.
 
     Attributes:
         system: what it is called; its environment, requirements and driver are.
         distribution: with its version.
+    """
+
+    system: str
+    distribution: str
+
+    @property
+    def requirements(self) -> Path:
+        """What pip installs."""
+        return REQUIREMENTS / f"{self.system}.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer(System):
+    """One method of an existing generator.
+
+    Attributes:
         method: what the driver calls the method.
         uncovered: what the epsilon it is given does not cover.
         broken: why its guarantee does not hold as stated even for what it covers; empty where we know of nothing.
     """
 
-    system: str
-    distribution: str
     method: str
     uncovered: str
     broken: str = ""
@@ -37,11 +51,6 @@ class Peer:
     def name(self) -> str:
         """As tables show it."""
         return f"{self.system} {self.method}"
-
-    @property
-    def requirements(self) -> Path:
-        """What pip installs."""
-        return REQUIREMENTS / f"{self.system}.txt"
 
     @property
     def sources(self) -> str:
@@ -109,3 +118,8 @@ PEERS: Mapping[str, Peer] = {
         ),
     )
 }
+
+AUDITORS = (
+    System(system="anonymeter", distribution="anonymeter==1.1.0"),
+    System(system="sdmetrics", distribution="sdmetrics==0.32.0"),
+)
