@@ -24,6 +24,7 @@ from statistics import mean
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import vl_convert
 
 from audits.release.certificate import code_digest
@@ -166,7 +167,17 @@ def measured(system: str, epsilon: float, seed: int, work: Path, home: Path, lim
         return about | {"failed": failure(error.returncode, limit)}
     scores = scored(work, out, "" if schema.target is None else schema.target.name)
     times = {"seconds": fitted.seconds, "cpu_seconds": fitted.cpu_seconds, "megabytes": peak}
-    return about | times | {metric: scores[metric] for metric in METRICS}
+    shift = label_shift(train, out, schema.target.name) if schema.target is not None else None
+    return about | times | {metric: scores[metric] for metric in METRICS} | {"label_shift": shift}
+
+
+def label_shift(train: Path, out: Path, target: str) -> float:
+    """The largest difference between the shares that a class of the target has in both tables."""
+    shares = [
+        pd.read_csv(file, usecols=[target], skipinitialspace=True)[target].astype(str).value_counts(normalize=True)
+        for file in (train, out)
+    ]
+    return round(float(shares[0].sub(shares[1], fill_value=0).abs().max()), 4)
 
 
 def failure(code: int, limit: int) -> str:
@@ -193,18 +204,22 @@ def load_dropped(name: str) -> Sequence[str]:
 def table(results: Sequence[Result]) -> str:
     """Means over seeds, one row a table, system and epsilon."""
     lines = [
-        "| table | system | epsilon | runs | " + " | ".join(METRICS.values()) + " | CPU seconds | peak MB |",
-        "|" + "---|" * (len(METRICS) + 6),
+        "| table | system | epsilon | runs | "
+        + " | ".join(METRICS.values())
+        + " | label shift | CPU seconds | peak MB |",
+        "|" + "---|" * (len(METRICS) + 7),
     ]
     for group in grouped(results):
         first = group[0]
         row = f"| {first['table']} | {first['system']} | {first['epsilon']:g} | {len(group)} | "
         if "failed" in first:
-            lines.append(row + first["failed"] + " |" * (len(METRICS) + 2))
+            lines.append(row + first["failed"] + " |" * (len(METRICS) + 3))
             continue
         means = " | ".join(f"{mean(r[name] for r in group):.3f}" for name in METRICS)
         peak = max(r["megabytes"] for r in group)
-        lines.append(f"{row}{means} | {mean(r['cpu_seconds'] for r in group):.1f} | {peak:.0f} |")
+        shifts = [r["label_shift"] for r in group if r["label_shift"] is not None]
+        shift = f"{max(shifts):.3f}" if shifts else ""
+        lines.append(f"{row}{means} | {shift} | {mean(r['cpu_seconds'] for r in group):.1f} | {peak:.0f} |")
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from bench.frontier import METRICS, Results, key, missing, picture, standing, table
+from bench.frontier import METRICS, Results, key, label_shift, missing, picture, standing, table
 from bench.peers.registry import PEERS
 
 
@@ -14,6 +14,7 @@ def result(system: str, epsilon: float, seed: int, tvd2: float, sources: str = "
     return {
         "system": system, "table": "made up", "epsilon": epsilon, "seed": seed, "sources": sources,
         "seconds": 2.0, "cpu_seconds": 1.5, "megabytes": 100.0, "tvd2": tvd2, "hgb_auc": 0.8, "lr_auc": 0.7,
+        "label_shift": 0.01 * (1 + seed),
     }  # fmt: skip
 
 
@@ -36,7 +37,7 @@ def test_table_and_picture_show_means_of_the_latest_sources() -> None:
         result("mst", 3.0, 0, 0.25),
     ]
     lines = table(results).splitlines()
-    assert lines[2].startswith("| made up | aim | 1 | 2 | 0.200 | 0.800 | 0.700 |")
+    assert lines[2].startswith("| made up | aim | 1 | 2 | 0.200 | 0.800 | 0.700 | 0.020 |")
     assert lines[3].startswith("| made up | mst | 3 | 1 | 0.250 |")
     drawn = picture(results)
     assert ElementTree.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own drawing
@@ -50,7 +51,7 @@ def test_a_system_without_a_result_is_named_as_such() -> None:
         "failed": "no result in 9 CPU s",
     }
     lines = table([failed, result("aim", 1.0, 0, 0.1)]).splitlines()
-    assert lines[3] == "| made up | slow | 1 | 1 | no result in 9 CPU s | | | | |"
+    assert lines[3] == "| made up | slow | 1 | 1 | no result in 9 CPU s | | | | | |"
     assert "slow" not in picture([failed, result("aim", 1.0, 0, 0.1)])
     assert "| made up | slow | 1 | 1 | 0.200 |" in table([failed, result("slow", 1.0, 1, 0.2)])
 
@@ -76,3 +77,9 @@ def test_the_picture_tells_every_pair_of_systems_apart() -> None:
     for peer in PEERS.values():
         assert peer.system in drawn
         assert peer.method in drawn
+
+
+def test_label_shift_is_the_class_whose_share_moved_most(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("a,y\n" + "1, no\n" * 6 + "1, yes\n" * 3 + "1,?\n")
+    (tmp_path / "out.csv").write_text("a,y\n" + "1,no\n" * 2 + "1,yes\n" * 2)
+    assert label_shift(tmp_path / "train.csv", tmp_path / "out.csv", "y") == 0.2
