@@ -102,7 +102,7 @@ def lab(asked: LabRequest, home: Installation, steps: Steps) -> LabReport:
     source = _source(asked, schema, home)
     steps("reading the tables")
     evidence, _ = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, asked.seed)
-    suite = experiments(known=source.counts(evidence.train), repeats=asked.repeats, max_rows=asked.max_rows)
+    suite = experiments(known=source.counts(asked.train), repeats=asked.repeats, max_rows=asked.max_rows)
     begun = count(1)
     outcomes = run_suite(
         suite,

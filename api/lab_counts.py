@@ -1,7 +1,8 @@
 """What the lab learns imperfections from: the training rows, counts a release bought, or counts by label bought now.
 
 Counts by label are taken in the cells that the release's own counts cut the columns into, which are public. They are
-charged before a row is read, and noise is the system's, so that a seed does not repeat them.
+charged before a row is read, and noise is the system's, so that a seed does not repeat them. The rows of a person are
+bounded by secret coins of the same noise: the lab's own, which its seed makes known, would tell more than was paid for.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Protocol
 from api.charging import open_own
 from api.further_rows import bundle_of, released
 from api.home import Installation
+from api.monitoring import rows_of
 from api.panel import panel_of
 from api.streams import Streams
 from audits.bought.questions import CellsOf
@@ -44,7 +46,7 @@ class Source(Protocol):
         """What the report says of it."""
         ...
 
-    def counts(self, train: Table) -> Counted | None:
+    def counts(self, train: Path) -> Counted | None:
         """Bought counts; None where the experiment is to count the training rows."""
         ...
 
@@ -55,7 +57,7 @@ class TrainingRows:
 
     words: str = "the training rows"
 
-    def counts(self, train: Table) -> None:
+    def counts(self, train: Path) -> None:
         """The experiment counts what it is given."""
 
 
@@ -66,7 +68,7 @@ class Bought:
     known: Counted
     words: str = "counts of single columns that the release bought, at no further price"
 
-    def counts(self, train: Table) -> Counted:  # noqa: ARG002
+    def counts(self, train: Path) -> Counted:  # noqa: ARG002
         """No row is read."""
         return self.known
 
@@ -78,12 +80,13 @@ class Purchase:
     cuts: Cuts
     bought: PanelPurchase
     privacy: PrivacyFilter
-    max_rows: int
+    schema: Schema
     words: str
 
-    def counts(self, train: Table) -> Counted:
-        """Taken through the filter."""
-        return self.cuts.buy(self.bought, train, self.max_rows, self.privacy)
+    def counts(self, train: Path) -> Counted:
+        """Taken of the rows of a checked file, through the filter."""
+        rows = rows_of(train, self.schema, self.privacy.noise)
+        return self.cuts.buy(self.bought, rows, self.schema.unit.max_rows, self.privacy)
 
 
 def release_counts(release: Path, schema: Schema, home: Installation, seed: int) -> Counted:
@@ -130,7 +133,7 @@ def charged(
         ),
     )
     words = f"counts by label, bought at epsilon {epsilon:g} and delta {delta:g} (charge {charge.id[:12]})"
-    return Purchase(cuts, purchase, privacy, schema.unit.max_rows, words)
+    return Purchase(cuts, purchase, privacy, schema, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ class _Spelled:
     def __call__(self, table: Table) -> Cells:
         """Shape (n, columns)."""
         words = {c.name: c.declared for c in table.schema.columns if isinstance(c, LevelColumn)}
-        return self.cells_of(replace(table, vocabularies=words))
+        return self.cells_of(replace(table, vocabularies={**words, **table.vocabularies}))
 
 
 def _refused(what: str, fix: str) -> BundleError:

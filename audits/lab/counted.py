@@ -19,6 +19,7 @@ from audits.drift.cells import Groups, grouped
 from audits.drift.histograms import Panel, PanelPurchase
 from privacy.columns import Floats, LevelColumn, NumberColumn
 from privacy.filter import PrivacyFilter
+from privacy.rows import Rows
 from privacy.schema import Schema
 from privacy.table import Table
 
@@ -65,7 +66,7 @@ class Cuts:
         """Counts of rows themselves. Private, as these are."""
         return self._counted(self.of(rows), HALF_A_ROW)
 
-    def buy(self, purchase: PanelPurchase, rows: Table, max_rows: int, privacy: PrivacyFilter) -> Counted:
+    def buy(self, purchase: PanelPurchase, rows: Rows, max_rows: int, privacy: PrivacyFilter) -> Counted:
         """Noisy counts of rows, at most `max_rows` of every unit, by the filter of a charge; public, as cuts are."""
         counts, variance = purchase.count(self.asked, rows, max_rows, privacy)
         return self._counted(self._shaped(counts), variance)

@@ -11,8 +11,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.foreign import read_evidence
 from api.home import Home
 from api.lab import LabRequest, lab
+from api.lab_counts import release_counts
 from api.pipeline import release
 from api.steps import Steps
 from audits.lab.costs import Costs
@@ -20,7 +22,10 @@ from audits.lab.counted import Counted
 from audits.lab.imperfections import Imperfections
 from audits.lab.label_noise import LabelNoise
 from audits.protocol import Audit
+from privacy.columns import LevelColumn
 from privacy.errors import BudgetExceededError, RequestError
+from privacy.schema_file import load_schema
+from privacy.table import read_table
 from tests.brief import brief
 from tests.end_to_end.scene import CANARY, LEDGER, OPEN, SCHEMA, TABLE, kinds, plaintext, scene, write_table
 
@@ -138,3 +143,19 @@ def test_counts_by_label_are_charged_before_a_row_is_read(of_release: tuple[LabR
     with pytest.raises(RequestError, match="a release, an epsilon and a delta"):
         lab(replace(asked, epsilon=1.0, out=asked.out.with_name("half")), home, Steps(str))
     assert kinds(home) == after
+
+
+def test_a_row_is_in_the_same_cells_however_its_levels_are_coded(of_release: tuple[LabRequest, Home]) -> None:
+    """As its file has it, which is what is bought, and by lists of all three tables, which is what is planted."""
+    asked, home = of_release
+    assert asked.release is not None
+    schema = load_schema(asked.schema)
+    known = release_counts(asked.release, schema, home, 1)
+    region = schema["region"]
+    assert isinstance(region, LevelColumn)
+    schema = schema.with_columns({"region": replace(region, levels=None)})
+    evidence, _ = read_evidence(asked.synthetic, asked.train, asked.holdout, schema, 1)
+    raw = read_table(asked.train, schema)
+    assert raw.vocabularies
+    for by_file, by_lists in zip(known.cuts.of(raw), known.cuts.of(evidence.train), strict=True):
+        assert (by_file == by_lists).all()
