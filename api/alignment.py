@@ -24,10 +24,10 @@ def monitor_and_show(asked: MonitorRequest, home: Home, *, as_json: bool) -> int
     return PROPOSED if made.proposes else 0
 
 
-def lab_and_show(asked: LabRequest, *, as_json: bool) -> int:
+def lab_and_show(asked: LabRequest, home: Home, *, as_json: bool) -> int:
     """Run the lab and say what came of it."""
     with progress(quiet=as_json) as tell:
-        made = lab(asked, Steps(tell))
+        made = lab(asked, home, Steps(tell))
     facts = {
         "out": str(made.out),
         "audience": "internal",

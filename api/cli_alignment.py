@@ -68,14 +68,23 @@ def run_lab(
     holdout: Annotated[Path, typer.Option(help="Rows of the same population it was not made from.")],
     schema: Annotated[Path, typer.Option("--schema", help="Frictionless Table Schema with our extension.")],
     out: Annotated[Path, typer.Option(help="Folder of the report; must not exist.")],
+    release: Annotated[
+        Path | None,
+        typer.Option(help="Bundle the rows are of: imperfections are learnt from the counts it bought."),
+    ] = None,
+    epsilon: Annotated[
+        float | None, typer.Option(help="Buys counts of the training rows by label to learn imperfections from.")
+    ] = None,
+    delta: Annotated[float | None, typer.Option(help="Their delta.")] = None,
+    ledger: LedgerFile = None,
     repeats: Annotated[int, typer.Option(help="How often rows are drawn and models fitted again.")] = 3,
     max_rows: Annotated[int, typer.Option(help="Rows of each side at most.")] = 20_000,
     seed: Seed = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask what synthetic rows are worth to somebody who trains on them, and what would help. Internal; charges nothing.
+    """Ask what synthetic rows are worth to somebody who trains on them, and what would help. Internal.
 
-    Exit codes: 0 done, whatever was found; 2 bad input.
+    Charges nothing without --epsilon. Exit codes: 0 done, whatever was found; 2 bad input; 5 budget refused.
     """
     asked = LabRequest(
         synthetic=synthetic,
@@ -83,8 +92,12 @@ def run_lab(
         holdout=holdout,
         schema=schema,
         out=out,
+        release=release,
+        epsilon=epsilon,
+        delta=delta,
         seed=fresh_seed() if seed is None else seed,
         repeats=repeats,
         max_rows=max_rows,
     )
-    guarded(lambda: alignment.lab_and_show(asked, as_json=as_json), as_json=as_json)
+    home = Home(default_ledger_path() if ledger is None else ledger)
+    guarded(lambda: alignment.lab_and_show(asked, home, as_json=as_json), as_json=as_json)

@@ -14,6 +14,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from api.charging import open_own
 from api.coins import place_of
 from api.further_rows import bundle_of, released
 from api.home import Installation
+from api.integrations.evidently_snapshot import snapshot
 from api.panel import panel_of
 from api.pricing import price
 from api.recipe import check_seed, check_target
@@ -199,6 +201,7 @@ def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitore
     documents = {
         "monitor.json": json.dumps(facts, indent=1, allow_nan=False).encode(),
         "report.html": render_monitor(facts).encode(),
+        "evidently.json": json.dumps(snapshot(facts, datetime.now(UTC)), allow_nan=False).encode(),
         **weight_files(weights.values),
     }
     publish_alone(asked.out, documents, mode=0o755)

@@ -78,26 +78,34 @@ class PanelPurchase:
         return once(Gaussian(self.noise_multiplier))
 
     def mechanism(self, panel: Panel, max_rows: int) -> GaussianMechanism:
-        """A unit of k rows moves q histograms by at most k sqrt(q) in L2 together."""
-        sensitivity = max_rows * math.sqrt(len(panel.histograms))
-        return GaussianMechanism(l2_sensitivity=sensitivity, stddev=self.noise_multiplier * sensitivity)
+        """What answers a panel."""
+        return self._mechanism(len(panel.histograms), max_rows)
 
-    def buy(self, panel: Panel, rows: Rows, max_rows: int, privacy: PrivacyFilter) -> tuple[Side, ...]:
-        """Noisy counts of every histogram, in order.
+    def count(self, asked: Questions, rows: Rows, max_rows: int, privacy: PrivacyFilter) -> tuple[list[Floats], float]:
+        """Noisy counts of every question, in order, and the variance of the noise of each count.
 
         Args:
-            panel: fixed by public facts and by what was bought before.
-            rows: the new version's rows, at most `max_rows` of every unit. Private.
+            asked: fixed by public facts and by what was bought before.
+            rows: at most `max_rows` of every unit. Private.
             max_rows: public.
             privacy: the filter of the charge.
 
         Guarantees:
             No exception, shape or message depends on the rows; any table has an answer, an empty one too.
         """
-        mechanism = self.mechanism(panel, max_rows)
-        noisy = privacy.measure(mechanism, rows.total(_Tally(panel.asked))["cells"]).astype(np.float64)
-        counts = np.split(noisy, np.cumsum(panel.asked.sizes)[:-1])
-        return sides(counts, [np.full(len(one), mechanism.stddev**2) for one in counts])
+        mechanism = self._mechanism(len(asked.sizes), max_rows)
+        noisy = privacy.measure(mechanism, rows.total(_Tally(asked))["cells"]).astype(np.float64)
+        return np.split(noisy, np.cumsum(asked.sizes)[:-1]), mechanism.stddev**2
+
+    def buy(self, panel: Panel, rows: Rows, max_rows: int, privacy: PrivacyFilter) -> tuple[Side, ...]:
+        """The same of a panel, as histograms of one table: those of the new version."""
+        counts, variance = self.count(panel.asked, rows, max_rows, privacy)
+        return sides(counts, [np.full(len(one), variance) for one in counts])
+
+    def _mechanism(self, n_questions: int, max_rows: int) -> GaussianMechanism:
+        """A unit of k rows moves q histograms by at most k sqrt(q) in L2 together."""
+        sensitivity = max_rows * math.sqrt(n_questions)
+        return GaussianMechanism(l2_sensitivity=sensitivity, stddev=self.noise_multiplier * sensitivity)
 
 
 def sides(counts: Sequence[Floats], variances: Sequence[Floats]) -> tuple[Side, ...]:

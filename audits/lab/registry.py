@@ -8,6 +8,7 @@ from audits.fidelity.coverage import Coverage
 from audits.fidelity.marginals import Marginals
 from audits.fidelity.utility import Utility
 from audits.lab.costs import Costs
+from audits.lab.counted import Counted
 from audits.lab.curriculum import Curriculum
 from audits.lab.imperfections import Imperfections
 from audits.lab.label_noise import LabelNoise
@@ -20,10 +21,11 @@ from audits.utility.importance import Importance
 REPEATS = 3
 
 
-def experiments(*, repeats: int = REPEATS, max_rows: int = 20_000) -> tuple[Audit, ...]:
+def experiments(*, known: Counted | None, repeats: int = REPEATS, max_rows: int = 20_000) -> tuple[Audit, ...]:
     """What the lab asks.
 
     Args:
+        known: bought counts, from which imperfections are learnt; None for the training rows.
         repeats: how often rows are drawn and models fitted again.
         max_rows: rows of each side at most.
     """
@@ -35,7 +37,7 @@ def experiments(*, repeats: int = REPEATS, max_rows: int = 20_000) -> tuple[Audi
         Coverage(),
         Outcomes(max_rows=max_rows),
         Rebalancing(repeats=repeats, max_rows=max_rows),
-        Imperfections(repeats=repeats, max_rows=max_rows),
+        Imperfections(known=known, repeats=repeats, max_rows=max_rows),
         Curriculum(repeats=repeats, max_rows=max_rows),
         LabelNoise(repeats=repeats, max_rows=max_rows),
         Marginals(),

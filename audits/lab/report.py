@@ -10,6 +10,9 @@ from audits.release.report import pages
 from audits.release.wire import read_number
 
 MAX_ROWS = 24
+FEW = 10
+ORDER = ("helps", "gap", "harms", "no proof")
+"""Kinds of advice: what is proven stands first."""
 
 Finding = Mapping[str, Any]
 
@@ -26,14 +29,18 @@ def render_lab(facts: Mapping[str, Any]) -> str:
         .get_template("lab.html.j2")
         .render(
             facts=facts,
+            advice=sorted(facts["advice"], key=lambda a: ORDER.index(a["kind"])),
             curves=_curves(found.get("hybrid", [])),
             tuning=_gains(
                 found.get("fine-tuning", []), "gained by pretraining", "Gain by pretraining on synthetic rows"
             ),
             tuned=[f for f in found.get("fine-tuning", []) if "gained" not in f["quantity"]],
             groups=_under_covered(found.get("representation", [])),
+            missed=_most(found.get("coverage", [])),
+            unequal=_lost(found.get("fairness of outcomes", [])),
             rebalanced=_rebalanced(found.get("rebalancing", [])),
             imperfect=_gains(found.get("imperfections", []), "AUC against", "Change by imperfections"),
+            lacking=[f for f in found.get("imperfections", []) if f["quantity"].startswith("lacking ")],
             imperfections=_against(found.get("imperfections", [])),
             ordered=_gains(found.get("curriculum", []), "gained over", "Gain over taking turns"),
             curriculum=found.get("curriculum", []),
@@ -87,7 +94,8 @@ def _curves(findings: Sequence[Finding]) -> list[dict[str, Any]]:
                 else f"A fixed number of real rows: {where.rpartition(' to ')[2]}",
                 "score": score,
                 "chart": curve_chart(rows, title=quantity, x_axis=words, y_axis=score, baseline=start),
-                "points": [(f, gains.get(f["subject"])) for f in points],
+                "heading": "Real rows" if share else "Synthetic for each real",
+                "points": [(f["subject"].split(" ")[0], f, gains.get(f["subject"])) for f in points],
             }
         )
     return curves
@@ -102,9 +110,21 @@ def _against(findings: Sequence[Finding]) -> list[Finding]:
     return [f for f in findings if " against " in f["quantity"]]
 
 
+def _most(findings: Sequence[Finding]) -> list[Finding]:
+    """Of coverage, what most held-back rows miss."""
+    own = [f for f in findings if f["quantity"].startswith("control rows") and read_number(f["estimate"]) > 0]
+    return sorted(own, key=lambda f: -read_number(f["estimate"]))[:FEW]
+
+
+def _lost(findings: Sequence[Finding]) -> list[Finding]:
+    """Of fairness, what is proven to be worse."""
+    own = [f for f in findings if " lost " in f["quantity"] or "worsen" in f["quantity"]]
+    return [f for f in own if read_number(f["interval"]["low"]) > 0]
+
+
 def _under_covered(findings: Sequence[Finding]) -> list[Finding]:
     own = [f for f in findings if f["quantity"] == "representation ratio"]
-    return sorted(own, key=lambda f: read_number(f["interval"]["high"]))[:10]
+    return sorted(own, key=lambda f: read_number(f["interval"]["high"]))[:FEW]
 
 
 def _rebalanced(findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -115,7 +135,10 @@ def _rebalanced(findings: Sequence[Finding]) -> list[dict[str, Any]]:
         some = [f for f in own if f["quantity"].endswith(f" against {reference}")]
         charts = []
         for start, axis in (("AUC against", "change of AUC"), ("calibration error", "change of calibration error")):
-            rows = [_row(f, f["subject"]) for f in some if f["quantity"].startswith(start)]
+            # The chart's title says what was done to the groups; its labels have no room for that.
+            rows = [
+                _row(f, f["subject"].removeprefix("small groups of ")) for f in some if f["quantity"].startswith(start)
+            ]
             if rows:
                 charts.append(intervals_chart(rows[:MAX_ROWS], title=f"{axis}, {reference}", axis=axis, baseline=0.0))
         proven = [f for f in some if _row(f, "")["verdict"] != "REVIEW"]

@@ -22,6 +22,9 @@ FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 PLOT_WIDTH = 225
 ROW_HEIGHT = 24
 SMALL_WIDTH = 230
+PADDING = {"left": 16, "right": 4, "top": 4, "bottom": 4}
+"""Labels were measured in the first font; a page that has none of them draws wider ones, to the left of their end."""
+
 VERDICTS = ("PASS", "REVIEW", "WITHHOLD")
 
 Row = Mapping[str, Any]
@@ -191,7 +194,7 @@ def _svg(chart: Any, title: str) -> str:
     """The chart as an SVG fragment: a name for screen readers, a view box instead of a size, and no namespace."""
     text = {"labelColor": MUTED, "titleColor": MUTED, "labelFont": FONT, "titleFont": FONT}
     spec = (
-        chart.configure(background="transparent", aria=False, font=FONT, padding=4)
+        chart.configure(background="transparent", aria=False, font=FONT, padding=PADDING)
         .configure_axis(
             **text, labelFontSize=12, titleFontSize=12, titleFontWeight="normal", gridColor=GRID, domainColor=GRID,
             tickColor=GRID, labelPadding=5,

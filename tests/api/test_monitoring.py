@@ -111,6 +111,8 @@ def test_weights_are_a_line_a_row_and_bring_the_label_nearer(made: Path, changed
     facts = json.loads((made / "weighed" / "monitor.json").read_text())
     assert facts["weights"]["rows"] == len(weights)
     assert facts["drift"] == list(found.facts["drift"])
+    told = json.loads((made / "weighed" / "evidently.json").read_text())["metric_results"].values()
+    assert sorted(one["value"] for one in told) == sorted(h["distance"] for h in facts["histograms"])
 
 
 def test_exit_codes(made: Path, changed: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,15 @@ def test_every_block_says_what_it_is() -> None:
     assert {block.language for block in ALL} <= LANGUAGES
     # One without a language is a drawing or an output.
     assert [str(b) for b in ALL if not b.language and "tablegate " in b.text] == []
+
+
+def test_a_page_with_a_diagram_loads_what_draws_it_from_the_site_itself() -> None:
+    """The theme would fetch it from elsewhere."""
+    drawn = {block.page for block in ALL if block.language == "mermaid"}
+    assert drawn
+    for page in drawn:
+        (script,) = re.findall(r'<script src="(vendor/mermaid-[^"]*)"></script>', (DOCS / page).read_text())
+        assert (DOCS / script).is_file()
 
 
 @of("sh")

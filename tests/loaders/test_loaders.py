@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -130,22 +129,3 @@ def test_the_signature_is_one_that_securesystemslib_accepts(bundle: Bundle) -> N
     envelope.payload += b" "
     with pytest.raises(VerificationError):
         envelope.verify([known], threshold=1)
-
-
-R = """
-library(arrow)
-table <- as.data.frame(read_parquet("data/synthetic.parquet"))
-package <- jsonlite::fromJSON("datapackage.json", simplifyVector = FALSE)
-fields <- vapply(package$resources[[1]]$schema$fields, function(f) f$name, "")
-stopifnot(identical(names(table), fields))
-cat(nrow(table))
-"""
-
-
-@pytest.mark.skipif(shutil.which("Rscript") is None, reason="R is not installed")
-def test_r_reads_the_parquet_file(bundle: Bundle) -> None:
-    told = subprocess.run(["Rscript", "-e", R], cwd=bundle.path, capture_output=True, text=True, check=False)
-    if "there is no package called" in told.stderr:
-        pytest.skip("R is here, without arrow or jsonlite")
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == str(len(rows()))

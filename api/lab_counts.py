@@ -1,0 +1,152 @@
+"""What the lab learns imperfections from: the training rows, counts a release bought, or counts by label bought now.
+
+Counts by label are taken in the cells that the release's own counts cut the columns into, which are public. They are
+charged before a row is read, and noise is the system's, so that a seed does not repeat them. The rows of a person are
+bounded by secret coins of the same noise: the lab's own, which its seed makes known, would tell more than was paid for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from api.charging import open_own
+from api.further_rows import bundle_of, released
+from api.home import Installation
+from api.monitoring import rows_of
+from api.panel import panel_of
+from api.streams import Streams
+from audits.bought.questions import CellsOf
+from audits.cells import Cells
+from audits.drift.histograms import PanelPurchase
+from audits.errors import BundleError
+from audits.lab.counted import Counted, Cuts, bought
+from audits.release.bundle import MODEL
+from audits.release.review import internal_files
+from privacy.calibration import calibrate, check_budget, claim_for
+from privacy.columns import LevelColumn
+from privacy.cost import Gaussian, once
+from privacy.errors import RequestError
+from privacy.filter import PrivacyFilter
+from privacy.noise import system_noise
+from privacy.schema import Budget, Schema
+from privacy.schema_file import parse_schema
+from privacy.table import Table
+from synthesizers.artefact import load
+
+
+class Source(Protocol):
+    """Where counts come from."""
+
+    @property
+    def words(self) -> str:
+        """What the report says of it."""
+        ...
+
+    def counts(self, train: Path) -> Counted | None:
+        """Bought counts; None where the experiment is to count the training rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRows:
+    """The training rows themselves: exact, by label, and internal."""
+
+    words: str = "the training rows"
+
+    def counts(self, train: Path) -> None:
+        """The experiment counts what it is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """Single columns, as the release bought them: free."""
+
+    known: Counted
+    words: str = "counts of single columns that the release bought, at no further price"
+
+    def counts(self, train: Path) -> Counted:  # noqa: ARG002
+        """No row is read."""
+        return self.known
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """Counts by label, charged and still to be taken."""
+
+    cuts: Cuts
+    bought: PanelPurchase
+    privacy: PrivacyFilter
+    schema: Schema
+    words: str
+
+    def counts(self, train: Path) -> Counted:
+        """Taken of the rows of a checked file, through the filter."""
+        rows = rows_of(train, self.schema, self.privacy.noise)
+        return self.cuts.buy(self.bought, rows, self.schema.unit.max_rows, self.privacy)
+
+
+def release_counts(release: Path, schema: Schema, home: Installation, seed: int) -> Counted:
+    """What a release bought of single columns, for rows coded by any lists. Raises BundleError."""
+    bundle = bundle_of(release)
+    files = internal_files(bundle, released(bundle, home))
+    if MODEL not in files:
+        raise _refused("The internal half of the release holds no model.", "Make a release with this version.")
+    model = load(files[MODEL])
+    if model.schema.names != schema.names:
+        raise _refused("The release has other columns than the schema.", "Name the schema it was made with.")
+    declared = parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
+    known = bought(panel_of(model, declared, Streams(seed)["panel"]))
+    return replace(known, cuts=replace(known.cuts, cells_of=_Spelled(known.cuts.cells_of)))
+
+
+def charged(
+    known: Counted, schema: Schema, target: str, epsilon: float, delta: float, table: str, home: Installation
+) -> Purchase:
+    """Charge counts by label of the training rows and open the charge. Raises a ReleaseError for what is refused."""
+    cap = schema.require_releasable()
+    budget: Budget = check_budget(epsilon, delta, schema.n_public.value)
+    if target not in known.cuts.names:
+        raise RequestError(
+            "The release bought no counts of the target.",
+            why="Counts by label are cut as the release's own counts are, and a derived or absent target has none.",
+            fix="Leave out --epsilon and --delta.",
+        )
+    cuts = known.cuts.by_label(target)
+    purchase = PanelPurchase(noise_multiplier=calibrate(lambda scale: once(Gaussian(scale)), budget))
+    parts = ("lab", table, schema.digest, str(budget))
+    request = hashlib.sha256(repr(parts).encode()).hexdigest()
+    charge, privacy = open_own(
+        home,
+        system_noise(),
+        lambda: home.ledger.charge(
+            population=schema.population,
+            cap=home.ledger.cap(schema.population) or cap,
+            cost=purchase.cost,
+            claim=claim_for(budget, purchase.cost),
+            request=request,
+            purpose="lab: columns by label, to learn imperfections from",
+            schema_digest=schema.digest,
+        ),
+    )
+    words = f"counts by label, bought at epsilon {epsilon:g} and delta {delta:g} (charge {charge.id[:12]})"
+    return Purchase(cuts, purchase, privacy, schema, words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelled:
+    """Cells of rows whose levels are coded by other lists than the model's: they are compared by their words."""
+
+    cells_of: CellsOf
+
+    def __call__(self, table: Table) -> Cells:
+        """Shape (n, columns)."""
+        words = {c.name: c.declared for c in table.schema.columns if isinstance(c, LevelColumn)}
+        return self.cells_of(replace(table, vocabularies={**words, **table.vocabularies}))
+
+
+def _refused(what: str, fix: str) -> BundleError:
+    return BundleError(what, why="Imperfections are learnt from what the release measured.", fix=fix)
