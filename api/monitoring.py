@@ -142,6 +142,7 @@ def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitore
     """Charge, count, compare, weigh, write. Raises a ReleaseError for what is refused."""
     steps("checking the request")
     comparison = prepared(asked, home)
+    check_file(asked.table, comparison.schema)
     digest = _digest(comparison.bundle)
     parts = (place_of(asked.table), asked.out.absolute(), digest, comparison.price.budget, asked.tolerance)
     request = asked.request or hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
@@ -150,7 +151,10 @@ def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitore
 
 
 def prepared(asked: MonitorRequest, home: Installation) -> Comparison:
-    """Refuse what is refused, with a ReleaseError, before anything is charged or opened."""
+    """Refuse what is refused, with a ReleaseError, before anything is opened; the table's header is for the caller.
+
+    The service checked it when it took the table in, and keeps no column that the schema drops.
+    """
     bundle = bundle_of(asked.bundle)
     check_rates(asked.tolerance, asked.false_alarms)
     check_seed(asked.seed)
@@ -165,7 +169,6 @@ def prepared(asked: MonitorRequest, home: Installation) -> Comparison:
     schema = parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
     schema.require_releasable()
     price = priced(schema, asked.epsilon, asked.delta)
-    check_file(asked.table, schema)
     check_target(asked.out)
     streams = Streams(asked.seed)
     return Comparison(
