@@ -23,6 +23,7 @@ class Renewal:
     Attributes:
         synthesizer, epsilon, delta, policy: as it was released.
         becomes: the population's total with it.
+        fits: whether the ledger would admit it.
         cap: the population's cap.
         seconds: about how long it would take on two cores, without the audits.
     """
@@ -32,13 +33,9 @@ class Renewal:
     delta: float
     policy: str
     becomes: float
+    fits: bool
     cap: Budget
     seconds: float
-
-    @property
-    def fits(self) -> bool:
-        """Whether the ledger would admit it."""
-        return self.becomes <= self.cap.epsilon
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -63,12 +60,14 @@ def renewal_of(bundle: Path, schema: Schema, home: Installation) -> Renewal:
     priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=False)
     claim = claim_for(budget, priced.cost)
     population = schema.population
+    becomes, fits = home.ledger.becomes(population, priced.cost, claim)
     return Renewal(
         synthesizer=chosen.name,
         epsilon=budget.epsilon,
         delta=budget.delta,
         policy=policy.name,
-        becomes=home.ledger.becomes(population, priced.cost, claim),
+        becomes=becomes,
+        fits=fits,
         cap=home.ledger.cap(population) or schema.require_releasable(),
         seconds=priced.generator.estimate.seconds,
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from typing import Any
 
 from sqlalchemy import select
@@ -53,9 +54,12 @@ class Comparing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prospect:
-    """What one more check would bring the population's total to, at the cap's delta, and whether it fits."""
+    """What one more check would bring the population's total to, at the cap's delta, and whether it fits.
 
-    total_after: float
+    The total is None where lists that were discovered used up the cap's delta.
+    """
+
+    total_after: float | None
     fits: bool
 
 
@@ -117,10 +121,8 @@ def prospect(desk: Desk, who: Principal, release: str) -> Prospect:
         _, dataset = release_for(session, who, release, Action.SEE_FINDINGS)
         asked = _monitor(session, release).asked
         price = priced(schema_of(dataset), asked["epsilon"], asked["delta"])
-        ledger, population = _ledger(session), dataset.population
-        cap = ledger.cap(population)
-        after = ledger.becomes(population, price.purchase.cost, price.claim)
-        return Prospect(total_after=after, fits=cap is not None and after <= cap.epsilon)
+        after, fits = _ledger(session).becomes(dataset.population, price.purchase.cost, price.claim)
+        return Prospect(total_after=after if isfinite(after) else None, fits=fits)
 
 
 def ask(desk: Desk, who: Principal, release: str) -> Check:
@@ -149,8 +151,8 @@ def ask(desk: Desk, who: Principal, release: str) -> Check:
 def put_due(desk: Desk) -> list[str]:
     """Put a job for every release whose check has fallen due; their ids.
 
-    Pricing a check may take longer than a worker may be silent, so it is not for the sweep. A job that came to nothing is
-    put again in the next hour, or once the monitor is set anew.
+    Pricing a check may take longer than a worker may be silent, so it is not for the sweep. A job that came to nothing
+    is put again in the next hour, or once the monitor is set anew.
     """
     with deciding(desk.engine) as session:
         due = [one for one in session.scalars(select(Monitor)) if _is_due(session, one)]
