@@ -9,6 +9,7 @@ a steward sets it anew. What is found proposes a release; nothing here starts on
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from math import isfinite
@@ -136,16 +137,14 @@ def ask(desk: Desk, who: Principal, release: str) -> Check:
     with deciding(desk.engine) as session:
         found, dataset = release_for(session, who, release, Action.MONITOR)
         watching = _monitor(session, release)
-        if not _is_newer(found, dataset):
+        if not is_newer(found, dataset):
             raise ConflictError(
                 "There is no new version of the table to compare with.",
                 why="It takes a release that is out, and a checked table that it was not made from.",
                 fix="Upload the new version, and wait for its check.",
             )
-        known = [one for one in _checks(session, release) if one.table_name == dataset.table_name]
-        if known and _stands(known[0]):
-            return known[0]
-        return _ask(desk, session, watching, found, dataset, who.id)
+        known = answered(_checks(session, release), dataset)
+        return known or _ask(desk, session, watching, found, dataset, who.id)
 
 
 def put_due(desk: Desk) -> list[str]:
@@ -284,21 +283,24 @@ def job_of(check: str) -> str:
 
 def _is_due(session: Session, watching: Monitor) -> bool:
     found, dataset = session.get_one(Release, watching.release), session.get_one(Dataset, watching.dataset)
-    if watching.problem is not None or not _is_newer(found, dataset):
+    if watching.problem is not None or not is_newer(found, dataset):
         return False
     made = [one for one in _checks(session, watching.release) if one.state != CheckState.FAILED]
     long_ago = text_of(datetime.now(UTC) - timedelta(days=watching.days))
     return not any(one.table_name == dataset.table_name or one.asked_at > long_ago for one in made)
 
 
-def _is_newer(release: Release, dataset: Dataset) -> bool:
+def is_newer(release: Release, dataset: Dataset) -> bool:
     """Whether a release is out and a table at hand that it was not made from."""
     ready = release.state == ReleaseState.PUBLISHED and dataset.state == DatasetState.READY
     return ready and dataset.table_name != release.table_name
 
 
-def _stands(check: Check) -> bool:
-    return check.state not in (CheckState.FAILED, CheckState.CANCELLED)
+def answered(made: Sequence[Check], dataset: Dataset) -> Check | None:
+    """The check that compares the table at hand or did, if one of them does."""
+    in_vain = (CheckState.FAILED, CheckState.CANCELLED)
+    here = (one for one in made if one.table_name == dataset.table_name and one.state not in in_vain)
+    return next(here, None)
 
 
 def _monitor(session: Session, release: str) -> Monitor:

@@ -115,6 +115,7 @@ def test_the_pages_show_what_was_found_to_those_who_may_see_it(service: Service)
     assert "every 2s" in steward.get(state).text
     service.work()
     assert steward.get(state).headers["hx-refresh"] == "true"
+    assert "Check the version at hand" not in steward.get(f"/releases/{release}").text
     drifted(service, release, check)
     for name in ("steward", "compliance", "auditor"):
         browser = service.signed_in(name)

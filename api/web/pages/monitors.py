@@ -11,7 +11,7 @@ from api.access.roles import Action, Principal
 from api.desk import monitors, proposals
 from api.desk.errors import NotFoundError
 from api.desk.states import AT_WORK
-from api.store.tables import Check, Release
+from api.store.tables import Check, Dataset, Release
 from api.web.access import House, HouseDep, asks, counted
 from api.web.pages.forms import fields, monitor_of
 from api.web.pages.rendering import REPORT_HEADERS, page, to
@@ -76,7 +76,7 @@ def cancel(
     return to(f"/releases/{release}#monitor")
 
 
-def part(house: House, who: Principal, release: Release) -> dict[str, Any] | None:
+def part(house: House, who: Principal, release: Release, dataset: Dataset) -> dict[str, Any] | None:
     """What the page of a release shows of its monitor, for those who see findings; None for others."""
     if not who.may(Action.SEE_FINDINGS, release.dataset):
         return None
@@ -90,5 +90,6 @@ def part(house: House, who: Principal, release: Release) -> dict[str, Any] | Non
     return {
         "watching": watching,
         "checks": checks,
+        "askable": monitors.is_newer(release, dataset) and not monitors.answered(checks, dataset),
         "proposal": next((one for one in proposed if one.release.id == release.id), None),
     }

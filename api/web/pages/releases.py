@@ -41,20 +41,21 @@ def one(request: Request, release: ReleaseId, who: Seer, house: HouseDep) -> Res
     """One release, whatever its state."""
     found = releases.release(house.desk, who, release)
     published = found.state == ReleaseState.PUBLISHED
+    dataset = datasets.dataset(house.desk, who, found.dataset)
     taker = published and who.may(Action.DOWNLOAD, found.dataset)
     return page(
         request,
         "release",
         release=found,
         wire=wired(who, found),
-        dataset=datasets.dataset(house.desk, who, found.dataset),
+        dataset=dataset,
         work=_work(house, who, found),
         card=releases.scorecard(house.desk, who, release) if published else None,
         files=releases.files(house.desk, who, release) if taker else {},
         accepted=taker and releases.accepted(house.desk, who, release),
         terms=releases.TERMS,
         terms_digest=releases.terms_digest(),
-        monitor=part(house, who, found),
+        monitor=part(house, who, found, dataset),
         may_stop=found.asked_by == who.id or who.may(Action.ERASE, found.dataset),
     )
 
