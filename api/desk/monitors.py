@@ -30,7 +30,7 @@ from api.desk.requests import void_unopened
 from api.desk.runs import problem_of
 from api.desk.states import CHECK, CheckState, DatasetState, ReleaseState, moved
 from api.desk.words import sentence
-from api.panel_price import FALSE_ALARMS, TOLERANCE, check_rates, priced
+from api.panel_price import FALSE_ALARMS, TOLERANCE, PanelPrice, check_rates, priced
 from api.store.database import reading
 from api.store.identity import digest_of, new_id, now, text_of
 from api.store.journal import LEDGER, JoinedJournal
@@ -85,16 +85,18 @@ def set_monitor(desk: Desk, who: Principal, release: str, comparing: Comparing, 
             why="Every check is charged to the population.",
             fix=f"Leave them out, for {DAYS}.",
         )
+    asked = asdict(comparing)
+    with reading(desk.engine) as session:
+        _, dataset = release_for(session, who, release, Action.MONITOR)
+    _price(dataset, asked)
     with deciding(desk.engine) as session:
         found, dataset = release_for(session, who, release, Action.MONITOR)
-        priced(schema_of(dataset), comparing.epsilon, comparing.delta)
         if found.state != ReleaseState.PUBLISHED:
             raise ConflictError(
                 f"The release is {found.state}.",
                 why="New versions are compared with a release that is out.",
                 fix="Set it once the release is out.",
             )
-        asked = asdict(comparing)
         set_now = {"asked": asked, "days": days, "set_by": who.id, "set_at": now(), "problem": None}
         made = session.merge(Monitor(release=release, dataset=dataset.id, **set_now))
         record(session, who.id, "monitor set", release, **asked, days=days)
@@ -120,8 +122,7 @@ def prospect(desk: Desk, who: Principal, release: str) -> Prospect:
     """What one more check would cost the population. Raises NotFoundError where there is no monitor."""
     with reading(desk.engine) as session:
         _, dataset = release_for(session, who, release, Action.SEE_FINDINGS)
-        asked = _monitor(session, release).asked
-        price = priced(schema_of(dataset), asked["epsilon"], asked["delta"])
+        price = _price(dataset, _monitor(session, release).asked)
         after, fits = _ledger(session).becomes(dataset.population, price.purchase.cost, price.claim)
         return Prospect(total_after=after if isfinite(after) else None, fits=fits)
 
@@ -134,9 +135,12 @@ def ask(desk: Desk, who: Principal, release: str) -> Check:
         ConflictError: it is not out, or there is no new version.
         BudgetExceededError: the ledger refuses; nothing was read.
     """
+    with reading(desk.engine) as session:
+        _, dataset = release_for(session, who, release, Action.MONITOR)
+        asked = _monitor(session, release).asked
+    price = _price(dataset, asked)
     with deciding(desk.engine) as session:
         found, dataset = release_for(session, who, release, Action.MONITOR)
-        watching = _monitor(session, release)
         if not is_newer(found, dataset):
             raise ConflictError(
                 "There is no new version of the table to compare with.",
@@ -144,14 +148,14 @@ def ask(desk: Desk, who: Principal, release: str) -> Check:
                 fix="Upload the new version, and wait for its check.",
             )
         known = answered(_checks(session, release), dataset)
-        return known or _ask(desk, session, watching, found, dataset, who.id)
+        return known or _ask(desk, session, asked, price, found, dataset, who.id)
 
 
 def put_due(desk: Desk) -> list[str]:
     """Put a job for every release whose check has fallen due; their ids.
 
-    Pricing a check may take longer than a worker may be silent, so it is not for the sweep. A job that came to nothing
-    is put again in the next hour, or once the monitor is set anew.
+    Pricing a check may take longer than a worker may be silent, so it is for a job, and no lock is held meanwhile
+    (`_price`). A job that came to nothing is put again in the next hour, or once the monitor is set anew.
     """
     with deciding(desk.engine) as session:
         due = [one for one in session.scalars(select(Monitor)) if _is_due(session, one)]
@@ -165,13 +169,19 @@ def put_due(desk: Desk) -> list[str]:
 
 def ask_due(desk: Desk, release: str) -> Check | None:
     """Ask for a release's check if it is due; where that is refused, its monitor is paused, and says why."""
+    with reading(desk.engine) as session:
+        watching = session.get(Monitor, release)
+        if watching is None or not _is_due(session, watching):
+            return None
+        dataset, asked = session.get_one(Dataset, watching.dataset), watching.asked
     try:
+        price = _price(dataset, asked)
         with deciding(desk.engine) as session:
             watching = session.get(Monitor, release)
-            if watching is None or not _is_due(session, watching):
+            if watching is None or not _is_due(session, watching):  # no longer
                 return None
             found, dataset = session.get_one(Release, release), session.get_one(Dataset, watching.dataset)
-            return _ask(desk, session, watching, found, dataset, SERVICE)
+            return _ask(desk, session, asked, price, found, dataset, SERVICE)
     except ReleaseError as error:
         with deciding(desk.engine) as session:
             pause(desk, session, release, problem_of(error))
@@ -253,9 +263,21 @@ def place(check: Check) -> str:
     return f"checks/{check.release}/{check.id}"
 
 
-def _ask(desk: Desk, session: Session, watching: Monitor, release: Release, dataset: Dataset, actor: str) -> Check:
+def _price(dataset: Dataset, asked: dict[str, float]) -> PanelPrice:
+    """What a check costs. It may take seconds, so it is asked for before a transaction that others wait for."""
+    return priced(schema_of(dataset), asked["epsilon"], asked["delta"])
+
+
+def _ask(
+    desk: Desk,
+    session: Session,
+    asked: dict[str, float],
+    price: PanelPrice,
+    release: Release,
+    dataset: Dataset,
+    actor: str,
+) -> Check:
     identity = new_id()
-    price = priced(schema_of(dataset), watching.asked["epsilon"], watching.asked["delta"])
     charge = price.charge(_ledger(session), identity, release.bundle)
     made = Check(
         id=identity,
@@ -263,7 +285,7 @@ def _ask(desk: Desk, session: Session, watching: Monitor, release: Release, data
         dataset=dataset.id,
         asked_by=actor,
         asked_at=now(),
-        asked=watching.asked,
+        asked=asked,
         table_name=dataset.table_name,
         version=dataset.uploads,
         state=CheckState.QUEUED,

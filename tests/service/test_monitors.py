@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from api.desk.monitors import Comparing
 from api.desk.record import entries
 from api.desk.runs import MOST_RUNS, OutdatedRunError
 from api.desk.states import CheckState, DatasetState, ReleaseState
-from api.store.database import reading, writing
+from api.store.database import lock_chains, reading, writing
 from api.store.tables import Check, Release
 from api.work.checking import check as carry_out
 from api.work.checking import folder_of
@@ -204,6 +205,25 @@ def test_what_the_ledger_refuses_pauses_the_monitor_until_it_is_set_anew(scene: 
     assert len(due(scene)) == 1
 
 
+def test_no_lock_is_held_while_a_check_is_priced(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker could not beat meanwhile, and nobody decide anything."""
+    release = watched(scene)
+    renewed(scene, release.dataset)
+    original = monitors.priced
+
+    def patient(*asked: Any) -> Any:
+        with writing(scene.desk.engine) as session:  # as a beat does; it waits for whoever else writes
+            session.execute(update(Check).values(version=1))
+            lock_chains(session.connection())
+        return original(*asked)
+
+    monkeypatch.setattr(monitors, "priced", patient)
+    monitors.set_monitor(scene.desk, scene["steward"], release.id, CHEAP, 0)
+    assert len(due(scene)) == 1
+    monitors.cancel(scene.desk, scene["steward"], release.id, look(scene, release.id)[0].id, "again")
+    monitors.ask(scene.desk, scene["steward"], release.id)
+
+
 def test_days_pass_between_two_checks(scene: Scene) -> None:
     release = watched(scene, days=30)
     renewed(scene, release.dataset)
@@ -318,7 +338,6 @@ def test_figures_out_of_range_are_refused(scene: Scene, changes: dict[str, float
 def test_a_worker_asks_for_what_is_due_and_carries_it_out(scene: Scene) -> None:
     """The real path: the sweep of a worker, its child, and what people are shown."""
     release = watched(scene, DEAR)
-    scene = scene.with_lease(20.0)
     with working(scene):
         upload(scene, release.dataset, changed=True)
         scene.wait(lambda: bool(look(scene, release.id)), "the check is asked for")
