@@ -28,8 +28,6 @@ from api.calls import ServiceError, check, events
 from api.web.wire import (
     Card,
     Chain,
-    CheckFound,
-    CheckOut,
     DatasetOut,
     FileOut,
     Findings,
@@ -37,7 +35,6 @@ from api.web.wire import (
     KeyMade,
     KeyOut,
     Me,
-    MonitorOut,
     NoticeOut,
     PolicyOut,
     PriceOut,
@@ -53,6 +50,7 @@ from api.web.wire import (
     VoteOut,
     WorkerOut,
 )
+from api.web.wire_monitors import CheckFound, CheckOut, MonitorOut
 
 BLOCK_BYTES = 1 << 20
 PAGE_SIZE = 100
@@ -254,7 +252,7 @@ class Client:
         return self._get(TypeAdapter(list[ReauditOut]), f"/releases/{release}/reaudits")
 
     def set_monitor(self, release: str, *, epsilon: float, delta: float, **changed: Any) -> MonitorOut:
-        """Have a release compared with new versions. `changed`: further fields of `api.web.wire.NewMonitor`."""
+        """Have a release compared with new versions. `changed`: further fields of `NewMonitor`."""
         asked = {"epsilon": epsilon, "delta": delta, **changed}
         return self._send(TypeAdapter(MonitorOut), "PUT", f"/releases/{release}/monitor", asked)
 

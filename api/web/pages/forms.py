@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from api.web.access import FORM_TOKEN
 from api.web.problems import invalid
-from api.web.wire import NewMonitor, NewRelease, Recipe
+from api.web.wire import NewRelease, Recipe
+from api.web.wire_monitors import NewMonitor
 from privacy.errors import ReleaseError
 
 Body = TypeVar("Body", Recipe, NewRelease, NewMonitor)

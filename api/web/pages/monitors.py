@@ -16,7 +16,8 @@ from api.web.access import House, HouseDep, asks, counted
 from api.web.pages.forms import fields, monitor_of
 from api.web.pages.rendering import REPORT_HEADERS, page, to
 from api.web.v1.monitors import inner, shown
-from api.web.wire import CheckId, MonitorOut, ReleaseId
+from api.web.wire import ReleaseId
+from api.web.wire_monitors import CheckId, MonitorOut
 
 router = APIRouter(include_in_schema=False)
 Reader = Annotated[Principal, asks(Action.SEE_FINDINGS)]

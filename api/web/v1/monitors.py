@@ -12,7 +12,8 @@ from api.store.tables import Check
 from api.web.access import House, HouseDep, asks, counted
 from api.web.problems import responses
 from api.web.serving import served
-from api.web.wire import CheckFound, CheckId, CheckOut, MonitorOut, NewMonitor, ReleaseId, Why
+from api.web.wire import ReleaseId, Why
+from api.web.wire_monitors import CheckFound, CheckId, CheckOut, MonitorOut, NewMonitor
 
 router = APIRouter(prefix="/v1/releases", tags=["monitors"])
 Reader = Annotated[Principal, asks(Action.SEE_FINDINGS)]
