@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from api import cli_alignment, cli_client, cli_exchange, cli_service, commands
+from api import cli_alignment, cli_client, cli_exchange, cli_service, cli_watch, commands
 from api.demo import write_demo_table
 from api.foreign import ForeignAudit
 from api.further_rows import FurtherRows
@@ -37,6 +37,7 @@ app.add_typer(ledger_app, name="ledger")
 cli_alignment.register(app)
 cli_service.register(app)
 cli_client.register(app)
+cli_watch.register(app)
 cli_exchange.register(schema_app)
 
 TableFile = Annotated[Path, typer.Argument(metavar="TABLE", help="CSV, CSV.gz or Parquet.", show_default=False)]

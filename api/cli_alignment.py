@@ -11,7 +11,8 @@ from api import alignment
 from api.guarded import guarded
 from api.home import Home, default_ledger_path
 from api.lab import LabRequest
-from api.monitoring import FALSE_ALARMS, TOLERANCE, MonitorRequest
+from api.monitoring import MonitorRequest
+from api.panel_price import FALSE_ALARMS, TOLERANCE
 from api.streams import fresh_seed
 
 LedgerFile = Annotated[Path | None, typer.Option("--ledger", help="Ledger file; one a user by default.")]

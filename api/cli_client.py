@@ -59,13 +59,13 @@ def register(app: typer.Typer) -> None:
 @dataset_app.command("list")
 def dataset_list(as_json: AsJson = False) -> None:
     """The datasets you have a role for."""
-    _asked(lambda service: _listed("Datasets", service.datasets(), "id title population state"), as_json)
+    asked(lambda service: listed("Datasets", service.datasets(), "id title population state"), as_json)
 
 
 @dataset_app.command("show")
 def dataset_show(dataset: DatasetId, as_json: AsJson = False) -> None:
     """One dataset."""
-    _asked(lambda service: _one(service.dataset(dataset)), as_json)
+    asked(lambda service: one(service.dataset(dataset)), as_json)
 
 
 @dataset_app.command("register")
@@ -76,7 +76,7 @@ def dataset_register(
     as_json: AsJson = False,
 ) -> None:
     """Register a dataset by its schema; its table is uploaded afterwards."""
-    _asked(lambda service: _one(service.register(title, schema, keep_until)), as_json)
+    asked(lambda service: one(service.register(title, schema, keep_until)), as_json)
 
 
 @dataset_app.command("upload")
@@ -86,19 +86,19 @@ def dataset_upload(
     as_json: AsJson = False,
 ) -> None:
     """Send a table; it is encrypted as it arrives."""
-    _asked(lambda service: _one(service.upload(dataset, table)), as_json)
+    asked(lambda service: one(service.upload(dataset, table)), as_json)
 
 
 @dataset_app.command("budget")
 def dataset_budget(dataset: DatasetId, as_json: AsJson = False) -> None:
     """What the dataset's population has spent."""
-    _asked(lambda service: _one(service.budget(dataset)), as_json)
+    asked(lambda service: one(service.budget(dataset)), as_json)
 
 
 @dataset_app.command("cap")
 def dataset_cap(dataset: DatasetId, epsilon: Epsilon, delta: Delta, reason: Reason, as_json: AsJson = False) -> None:
     """Record another cap for the dataset's population."""
-    _asked(lambda service: _one(service.set_cap(dataset, epsilon, delta, reason)), as_json)
+    asked(lambda service: one(service.set_cap(dataset, epsilon, delta, reason)), as_json)
 
 
 @dataset_app.command("mock")
@@ -114,7 +114,7 @@ def dataset_mock(
         out.write_bytes(service.mock(dataset, rows))
         return {"file": str(out)}, lambda: say(f"Written to {out}")
 
-    _asked(take, as_json)
+    asked(take, as_json)
 
 
 @dataset_app.command("erase")
@@ -125,7 +125,7 @@ def dataset_erase(dataset: DatasetId, reason: Reason, as_json: AsJson = False) -
         service.erase(dataset, reason)
         return {"dataset": dataset}, lambda: say("It will be erased; the record certifies it.")
 
-    _asked(ask, as_json)
+    asked(ask, as_json)
 
 
 @request_app.command("price")
@@ -143,7 +143,7 @@ def request_price(
 ) -> None:
     """What a release would cost; nothing is charged."""
     recipe = _recipe(epsilon, delta, policy, synthesizer, rows, where, balance, device)
-    _asked(lambda service: _one(service.price(dataset, **recipe)), as_json)
+    asked(lambda service: one(service.price(dataset, **recipe)), as_json)
 
 
 @request_app.command("make")
@@ -165,7 +165,7 @@ def request_make(
     """Ask for a release: it is charged, and queued."""
     recipe = _recipe(epsilon, delta, policy, synthesizer, rows, where, balance, device)
     words: dict[str, Any] = {"purpose": purpose, "recipient": recipient, "once": once}
-    _asked(lambda service: _one(service.request(dataset, **recipe, **words)), as_json)
+    asked(lambda service: one(service.request(dataset, **recipe, **words)), as_json)
 
 
 @job_app.command("list")
@@ -174,13 +174,13 @@ def job_list(
     as_json: AsJson = False,
 ) -> None:
     """Releases you may see, the newest first."""
-    _asked(lambda service: _listed("Releases", service.releases(dataset), "id dataset state purpose"), as_json)
+    asked(lambda service: listed("Releases", service.releases(dataset), "id dataset state purpose"), as_json)
 
 
 @job_app.command("show")
 def job_show(release: ReleaseId, as_json: AsJson = False) -> None:
     """One release."""
-    _asked(lambda service: _one(service.release(release)), as_json)
+    asked(lambda service: one(service.release(release)), as_json)
 
 
 @job_app.command("wait")
@@ -201,7 +201,7 @@ def job_wait(release: ReleaseId, as_json: AsJson = False) -> None:
 @job_app.command("cancel")
 def job_cancel(release: ReleaseId, reason: Reason, as_json: AsJson = False) -> None:
     """Take a request back."""
-    _asked(lambda service: _one(service.cancel(release, reason)), as_json)
+    asked(lambda service: one(service.cancel(release, reason)), as_json)
 
 
 @job_app.command("vote")
@@ -215,13 +215,13 @@ def job_vote(
     """Say whether a release under review may leave."""
     if approve is None:
         raise typer.BadParameter("say --approve or --reject", param_hint="--approve")
-    _asked(lambda service: _one(service.vote(release, bundle=bundle, approve=approve, reason=reason)), as_json)
+    asked(lambda service: one(service.vote(release, bundle=bundle, approve=approve, reason=reason)), as_json)
 
 
 @job_app.command("withdraw")
 def job_withdraw(release: ReleaseId, reason: Reason, as_json: AsJson = False) -> None:
     """Take a released table back; whoever took it is told."""
-    _asked(lambda service: _one(service.withdraw(release, reason)), as_json)
+    asked(lambda service: one(service.withdraw(release, reason)), as_json)
 
 
 def download(
@@ -252,7 +252,7 @@ def download(
 @keys_app.command("list")
 def keys_list(as_json: AsJson = False) -> None:
     """Your keys."""
-    _asked(lambda service: _listed("Keys", service.keys(), "id label scopes expires_at revoked_at"), as_json)
+    asked(lambda service: listed("Keys", service.keys(), "id label scopes expires_at revoked_at"), as_json)
 
 
 @keys_app.command("make")
@@ -265,7 +265,7 @@ def keys_make(
     as_json: AsJson = False,
 ) -> None:
     """A new key; its text is shown this once."""
-    _asked(lambda service: _one(service.make_key(label, days, scope or ())), as_json)
+    asked(lambda service: one(service.make_key(label, days, scope or ())), as_json)
 
 
 @keys_app.command("end")
@@ -276,7 +276,7 @@ def keys_end(key: Annotated[str, typer.Argument(metavar="KEY", show_default=Fals
         service.end_key(key)
         return {"key": key}, lambda: say("Ended.")
 
-    _asked(end, as_json)
+    asked(end, as_json)
 
 
 @records_app.command("show")
@@ -289,13 +289,13 @@ def records_show(as_json: AsJson = False) -> None:
         lines = [[item["seq"], *(item["body"].get(name, "") for name in names)] for item in items]
         return {"items": items}, lambda: grid("Records", ["seq", *names], lines)
 
-    _asked(look, as_json)
+    asked(look, as_json)
 
 
 @records_app.command("verify")
 def records_verify(as_json: AsJson = False) -> None:
     """Have the chains recomputed."""
-    _asked(lambda service: _listed("Chains", service.verify(), "name length head"), as_json)
+    asked(lambda service: listed("Chains", service.verify(), "name length head"), as_json)
 
 
 @config_app.command("set")
@@ -324,7 +324,7 @@ def config_show(as_json: AsJson = False) -> None:
         facts = {"url": service.url, **service.me().model_dump()}
         return facts, lambda: _fields(facts)
 
-    _asked(look, as_json)
+    asked(look, as_json)
 
 
 def _client() -> Client:
@@ -334,7 +334,7 @@ def _client() -> Client:
     return Client(found.url, found.key)
 
 
-def _asked(ask: Callable[[Client], tuple[dict[str, Any], Callable[[], None]]], as_json: bool) -> None:
+def asked(ask: Callable[[Client], tuple[dict[str, Any], Callable[[], None]]], as_json: bool) -> None:
     """Ask the service one thing, and show what it says."""
 
     def run() -> int:
@@ -346,12 +346,14 @@ def _asked(ask: Callable[[Client], tuple[dict[str, Any], Callable[[], None]]], a
     guarded(run, as_json=as_json)
 
 
-def _one(found: BaseModel) -> tuple[dict[str, Any], Callable[[], None]]:
+def one(found: BaseModel) -> tuple[dict[str, Any], Callable[[], None]]:
+    """One thing, and how it is shown."""
     facts = found.model_dump()
     return facts, lambda: _fields(facts)
 
 
-def _listed(title: str, found: Iterable[BaseModel], names: str) -> tuple[dict[str, Any], Callable[[], None]]:
+def listed(title: str, found: Iterable[BaseModel], names: str) -> tuple[dict[str, Any], Callable[[], None]]:
+    """Several things, and how they are shown: a column for each of some names."""
     items = [one.model_dump() for one in found]
     columns = names.split()
     return {"items": items}, lambda: grid(

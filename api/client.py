@@ -50,6 +50,7 @@ from api.web.wire import (
     VoteOut,
     WorkerOut,
 )
+from api.web.wire_monitors import CheckFound, CheckOut, MonitorOut
 
 BLOCK_BYTES = 1 << 20
 PAGE_SIZE = 100
@@ -249,6 +250,40 @@ class Client:
     def reaudits(self, release: str) -> list[ReauditOut]:
         """What the gate decided each time a released table was audited again: internal."""
         return self._get(TypeAdapter(list[ReauditOut]), f"/releases/{release}/reaudits")
+
+    def set_monitor(self, release: str, *, epsilon: float, delta: float, **changed: Any) -> MonitorOut:
+        """Have a release compared with new versions. `changed`: further fields of `NewMonitor`."""
+        asked = {"epsilon": epsilon, "delta": delta, **changed}
+        return self._send(TypeAdapter(MonitorOut), "PUT", f"/releases/{release}/monitor", asked)
+
+    def monitor(self, release: str) -> MonitorOut:
+        """The monitor of a release, and what its next check would cost."""
+        return self._get(TypeAdapter(MonitorOut), f"/releases/{release}/monitor")
+
+    def end_monitor(self, release: str) -> None:
+        """Compare a release no more."""
+        self._call("DELETE", f"/releases/{release}/monitor")
+
+    def compare(self, release: str) -> CheckOut:
+        """Have the version at hand compared with a release now. The same version again is the same check."""
+        return self._send(TypeAdapter(CheckOut), "POST", f"/releases/{release}/checks", {})
+
+    def checks(self, release: str) -> list[CheckOut]:
+        """Every comparison of a release, the newest first."""
+        return self._get(TypeAdapter(list[CheckOut]), f"/releases/{release}/checks")
+
+    def check(self, release: str, check: str) -> CheckFound:
+        """One comparison, with what it found once it is done."""
+        return self._get(TypeAdapter(CheckFound), f"/releases/{release}/checks/{check}")
+
+    def check_file(self, release: str, check: str, name: str) -> bytes:
+        """A file of a comparison: `report.html`, `monitor.json`, `weights.csv` or `weights.parquet`."""
+        return self._call("GET", f"/releases/{release}/checks/{check}/files/{quote(name)}").content
+
+    def cancel_check(self, release: str, check: str, reason: str) -> CheckOut:
+        """Stop a comparison."""
+        path = f"/releases/{release}/checks/{check}/cancellation"
+        return self._send(TypeAdapter(CheckOut), "POST", path, {"reason": reason})
 
     def withdraw(self, release: str, reason: str) -> Release:
         """Take a released table back; whoever took it is told."""

@@ -8,34 +8,28 @@ bounded by secret coins of the same noise: the lab's own, which its seed makes k
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from api.charging import open_own
-from api.further_rows import bundle_of, released
+from api.further_rows import bundle_of
 from api.home import Installation
 from api.monitoring import rows_of
-from api.panel import panel_of
+from api.panel import panel_of, released_model
+from api.panel_price import priced
 from api.streams import Streams
 from audits.bought.questions import CellsOf
 from audits.cells import Cells
 from audits.drift.histograms import PanelPurchase
 from audits.errors import BundleError
 from audits.lab.counted import Counted, Cuts, bought
-from audits.release.bundle import MODEL
-from audits.release.review import internal_files
-from privacy.calibration import calibrate, check_budget, claim_for
 from privacy.columns import LevelColumn
-from privacy.cost import Gaussian, once
 from privacy.errors import RequestError
 from privacy.filter import PrivacyFilter
 from privacy.noise import system_noise
-from privacy.schema import Budget, Schema
-from privacy.schema_file import parse_schema
+from privacy.schema import Schema
 from privacy.table import Table
-from synthesizers.artefact import load
 
 
 class Source(Protocol):
@@ -91,14 +85,13 @@ class Purchase:
 
 def release_counts(release: Path, schema: Schema, home: Installation, seed: int) -> Counted:
     """What a release bought of single columns, for rows coded by any lists. Raises BundleError."""
-    bundle = bundle_of(release)
-    files = internal_files(bundle, released(bundle, home))
-    if MODEL not in files:
-        raise _refused("The internal half of the release holds no model.", "Make a release with this version.")
-    model = load(files[MODEL])
+    model, declared = released_model(bundle_of(release), home)
     if model.schema.names != schema.names:
-        raise _refused("The release has other columns than the schema.", "Name the schema it was made with.")
-    declared = parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
+        raise BundleError(
+            "The release has other columns than the schema.",
+            why="Imperfections are learnt from what the release measured.",
+            fix="Name the schema it was made with.",
+        )
     known = bought(panel_of(model, declared, Streams(seed)["panel"]))
     return replace(known, cuts=replace(known.cuts, cells_of=_Spelled(known.cuts.cells_of)))
 
@@ -107,8 +100,7 @@ def charged(
     known: Counted, schema: Schema, target: str, epsilon: float, delta: float, table: str, home: Installation
 ) -> Purchase:
     """Charge counts by label of the training rows and open the charge. Raises a ReleaseError for what is refused."""
-    cap = schema.require_releasable()
-    budget: Budget = check_budget(epsilon, delta, schema.n_public.value)
+    price = priced(schema, epsilon, delta)
     if target not in known.cuts.names:
         raise RequestError(
             "The release bought no counts of the target.",
@@ -116,24 +108,15 @@ def charged(
             fix="Leave out --epsilon and --delta.",
         )
     cuts = known.cuts.by_label(target)
-    purchase = PanelPurchase(noise_multiplier=calibrate(lambda scale: once(Gaussian(scale)), budget))
-    parts = ("lab", table, schema.digest, str(budget))
+    parts = ("lab", table, schema.digest, str(price.budget))
     request = hashlib.sha256(repr(parts).encode()).hexdigest()
     charge, privacy = open_own(
         home,
         system_noise(),
-        lambda: home.ledger.charge(
-            population=schema.population,
-            cap=home.ledger.cap(schema.population) or cap,
-            cost=purchase.cost,
-            claim=claim_for(budget, purchase.cost),
-            request=request,
-            purpose="lab: columns by label, to learn imperfections from",
-            schema_digest=schema.digest,
-        ),
+        lambda: price.charge(home.ledger, request, "lab: columns by label, to learn imperfections from"),
     )
     words = f"counts by label, bought at epsilon {epsilon:g} and delta {delta:g} (charge {charge.id[:12]})"
-    return Purchase(cuts, purchase, privacy, schema, words)
+    return Purchase(cuts, price.purchase, privacy, schema, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +129,3 @@ class _Spelled:
         """Shape (n, columns)."""
         words = {c.name: c.declared for c in table.schema.columns if isinstance(c, LevelColumn)}
         return self.cells_of(replace(table, vocabularies={**words, **table.vocabularies}))
-
-
-def _refused(what: str, fix: str) -> BundleError:
-    return BundleError(what, why="Imperfections are learnt from what the release measured.", fix=fix)

@@ -25,42 +25,31 @@ import pyarrow.parquet as pq
 
 from api.charging import open_own
 from api.coins import place_of
-from api.further_rows import bundle_of, released
+from api.further_rows import bundle_of
 from api.home import Installation
 from api.integrations.evidently_snapshot import snapshot
-from api.panel import panel_of
-from api.pricing import price
+from api.panel import panel_of, released_model
+from api.panel_price import FALSE_ALARMS, TOLERANCE, PanelPrice, against, check_rates, priced
 from api.recipe import check_seed, check_target
+from api.renewal import Renewal, renewal_of
 from api.steps import Steps
 from api.streams import Streams
 from audits.drift.contrast import Side
-from audits.drift.histograms import Panel, PanelPurchase
+from audits.drift.histograms import Panel
 from audits.drift.report import render_monitor
-from audits.drift.verdicts import NewValues, State, Told, judge
+from audits.drift.verdicts import NewValues, State, Told, judge, overall
 from audits.drift.weights import Weights, rake
-from audits.errors import BundleError
-from audits.release.bundle import MODEL
-from audits.release.policy import parse_policy
-from audits.release.review import internal_files
 from audits.release.staging import publish_alone
-from privacy.calibration import calibrate, check_budget, claim_for
 from privacy.columns import Floats
-from privacy.cost import Gaussian, once
-from privacy.errors import RequestError
 from privacy.files import TableFile, check_file, mark
 from privacy.filter import PrivacyFilter
 from privacy.ledger import Charge
 from privacy.noise import NoiseSource, system_noise
 from privacy.rows import Inline, Rows, Stream, held
-from privacy.schema import Budget, Schema
-from privacy.schema_file import parse_schema
-from privacy.statement import stated
-from privacy.table import read_table, read_units, rows_within
-from synthesizers.artefact import load
-from synthesizers.registry import synthesizer
+from privacy.schema import Schema
+from privacy.table import Table, read_table, read_units, rows_within
 from synthesizers.structured import StructuredModel
 
-TOLERANCE, FALSE_ALARMS = 0.02, 0.05
 FORMAT = "tablegate-monitor/1"
 
 
@@ -91,44 +80,6 @@ class MonitorRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Renewal:
-    """A release like the last one, of the new version: proposed, not made.
-
-    Attributes:
-        synthesizer, epsilon, delta, policy: as it was released.
-        becomes: the population's total with it.
-        cap: the population's cap.
-        seconds: about how long it would take on two cores, without the audits.
-    """
-
-    synthesizer: str
-    epsilon: float
-    delta: float
-    policy: str
-    becomes: float
-    cap: Budget
-    seconds: float
-
-    @property
-    def fits(self) -> bool:
-        """Whether the ledger would admit it."""
-        return self.becomes <= self.cap.epsilon
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "synthesizer": self.synthesizer,
-            "epsilon": self.epsilon,
-            "delta": self.delta,
-            "policy": self.policy,
-            "population_epsilon_after": stated(self.becomes),
-            "cap": {"epsilon": self.cap.epsilon, "delta": self.cap.delta},
-            "fits": self.fits,
-            "seconds": self.seconds,
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Monitored:
     """What a run found. Every number was bought, or follows from what was.
 
@@ -149,37 +100,94 @@ class Monitored:
     facts: Mapping[str, Any]
 
     @property
+    def state(self) -> State:
+        """Of the whole run."""
+        return overall(self.told, self.new_values)
+
+    @property
     def proposes(self) -> bool:
         """Whether drift is proven, and a release is proposed."""
-        states = [one.state for one in self.told] + [one.state for one in self.new_values]
-        return State.DRIFT in states
+        return self.state is State.DRIFT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A request that was checked; no row was read for it, and nothing was charged.
+
+    Attributes:
+        asked: the request.
+        bundle: place of the release.
+        schema: it was made with.
+        model: it was drawn from.
+        panel: what is compared, and the earlier side of it.
+        synthetic: its rows.
+        price: what the new version's histograms cost.
+        streams: coins that protect nobody.
+    """
+
+    asked: MonitorRequest
+    bundle: Path
+    schema: Schema
+    model: StructuredModel
+    panel: Panel
+    synthetic: Table
+    price: PanelPrice
+    streams: Streams
 
 
 def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitored:
     """Charge, count, compare, weigh, write. Raises a ReleaseError for what is refused."""
     steps("checking the request")
+    comparison = prepared(asked, home)
+    check_file(asked.table, comparison.schema)
+    digest = _digest(comparison.bundle)
+    parts = (place_of(asked.table), asked.out.absolute(), digest, comparison.price.budget, asked.tolerance)
+    request = asked.request or hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
+    charge, privacy = open_own(
+        home, system_noise(), lambda: comparison.price.charge(home.ledger, request, against(digest))
+    )
+    return compare(comparison, home, charge, privacy, steps)
+
+
+def prepared(asked: MonitorRequest, home: Installation) -> Comparison:
+    """Refuse what is refused, with a ReleaseError, before anything is opened; the table's header is for the caller.
+
+    The service checked it when it took the table in, and keeps no column that the schema drops.
+    """
     bundle = bundle_of(asked.bundle)
-    _check(asked)
-    predicate = released(bundle, home)
-    files = internal_files(bundle, predicate)
-    if MODEL not in files:
-        raise BundleError(
-            "The internal half of the release holds no model.",
-            why="What the release measured is the earlier side of the comparison.",
-            fix="Make a release with this version of the program.",
-        )
-    model = load(files[MODEL])
-    schema = parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
-    cap = schema.require_releasable()
-    budget = check_budget(asked.epsilon, asked.delta, schema.n_public.value)
-    check_file(asked.table, schema)
+    check_rates(asked.tolerance, asked.false_alarms)
+    check_seed(asked.seed)
+    model, schema = released_model(bundle, home)
+    schema.require_releasable()
+    price = priced(schema, asked.epsilon, asked.delta)
     check_target(asked.out)
     streams = Streams(asked.seed)
-    panel = panel_of(model, schema, streams["panel"])
-    purchase = PanelPurchase(noise_multiplier=calibrate(lambda scale: once(Gaussian(scale)), budget))
-    synthetic = read_table(bundle / "data" / "synthetic.parquet", model.schema)
+    return Comparison(
+        asked=asked,
+        bundle=bundle,
+        schema=schema,
+        model=model,
+        panel=panel_of(model, schema, streams["panel"]),
+        synthetic=read_table(bundle / "data" / "synthetic.parquet", model.schema),
+        price=price,
+        streams=streams,
+    )
 
-    charge, privacy = _charged(asked, home, schema, cap, budget, purchase, _digest(bundle))
+
+def compare(
+    comparison: Comparison, home: Installation, charge: Charge, privacy: PrivacyFilter, steps: Steps
+) -> Monitored:
+    """Count, compare, weigh, write: what follows an opened charge.
+
+    Args:
+        comparison: what was checked and priced.
+        home: whose ledger says what a renewal would cost.
+        charge: what pays, opened.
+        privacy: its filter.
+        steps: told of every step.
+    """
+    asked, schema, bundle = comparison.asked, comparison.schema, comparison.bundle
+    panel, purchase = comparison.panel, comparison.price.purchase
     steps("counting the new version")
     rows = rows_of(asked.table, schema, privacy.noise)
     later = purchase.buy(panel, rows, schema.unit.max_rows, privacy)
@@ -191,12 +199,12 @@ def monitor(asked: MonitorRequest, home: Installation, steps: Steps) -> Monitore
         cluster=schema.unit.max_rows,
         tolerance=asked.tolerance,
         false_alarms=asked.false_alarms,
-        rng=streams["null"],
+        rng=comparison.streams["null"],
     )
-    weights = rake(panel.asked.cells_of(synthetic), later, schema.unit.max_rows)
+    weights = rake(panel.asked.cells_of(comparison.synthetic), later, schema.unit.max_rows)
     renewal = renewal_of(bundle, schema, home)
     steps("writing the report")
-    facts = _facts(asked, bundle, schema, charge, panel, purchase, later, told, new, renewal, weights, model)
+    facts = _facts(comparison, charge, later, told, new, renewal, weights)
     made = Monitored(out=asked.out, told=told, new_values=new, renewal=renewal, weights=weights, facts=facts)
     documents = {
         "monitor.json": json.dumps(facts, indent=1, allow_nan=False).encode(),
@@ -222,26 +230,6 @@ def rows_of(path: TableFile, schema: Schema, noise: NoiseSource) -> Rows:
     return Stream(file=file, declared=schema, schema=schema, taken=taken, units=numbers, executor=Inline())
 
 
-def renewal_of(bundle: Path, schema: Schema, home: Installation) -> Renewal:
-    """What a release like that of a bundle would cost now, from public facts and the ledger."""
-    statement = json.loads((bundle / "statement.json").read_bytes())
-    policy = parse_policy(json.loads((bundle / "policy.json").read_bytes()))
-    chosen = synthesizer(statement["synthesizer"])
-    budget = Budget(epsilon=float(statement["epsilon"]), delta=float(statement["delta"]))
-    priced = price(lambda b: chosen.plan(schema, b), budget, policy, reweighted=False)
-    claim = claim_for(budget, priced.cost)
-    population = schema.population
-    return Renewal(
-        synthesizer=chosen.name,
-        epsilon=budget.epsilon,
-        delta=budget.delta,
-        policy=policy.name,
-        becomes=home.ledger.becomes(population, priced.cost, claim),
-        cap=home.ledger.cap(population) or schema.require_releasable(),
-        seconds=priced.generator.estimate.seconds,
-    )
-
-
 def weight_files(values: Floats) -> dict[str, bytes]:
     """Weights in the order of the synthetic table's rows, for programs and for anybody."""
     sink = pa.BufferOutputStream()
@@ -253,61 +241,21 @@ def weight_files(values: Floats) -> dict[str, bytes]:
     return {"weights.parquet": sink.getvalue().to_pybytes(), "weights.csv": text.getvalue().encode()}
 
 
-def _check(asked: MonitorRequest) -> None:
-    check_seed(asked.seed)
-    if not (0 <= asked.tolerance < 1 and 0 < asked.false_alarms < 1):
-        raise RequestError(
-            "The tolerance is not in [0, 1), or the rate of false alarms not between 0 and 1.",
-            why="One is a total variation distance, the other a probability.",
-            fix=f"Leave them out, for {TOLERANCE:g} and {FALSE_ALARMS:g}.",
-        )
-
-
-def _charged(
-    asked: MonitorRequest,
-    home: Installation,
-    schema: Schema,
-    cap: Budget,
-    budget: Budget,
-    purchase: PanelPurchase,
-    about: str,
-) -> tuple[Charge, PrivacyFilter]:
-    """Charge the histograms and open the charge."""
-    parts = (place_of(asked.table), asked.out.absolute(), about, budget, asked.tolerance)
-    request = asked.request or hashlib.sha256(repr(tuple(map(str, parts))).encode()).hexdigest()
-    return open_own(
-        home,
-        system_noise(),
-        lambda: home.ledger.charge(
-            population=schema.population,
-            cap=home.ledger.cap(schema.population) or cap,
-            cost=purchase.cost,
-            claim=claim_for(budget, purchase.cost),
-            request=request,
-            purpose=f"monitor: histograms of a new version, against release {about[:12]}",
-            schema_digest=schema.digest,
-        ),
-    )
-
-
 def _digest(bundle: Path) -> str:
     return hashlib.sha256((bundle / "provenance.dsse.json").read_bytes()).hexdigest()
 
 
 def _facts(
-    asked: MonitorRequest,
-    bundle: Path,
-    schema: Schema,
+    comparison: Comparison,
     charge: Charge,
-    panel: Panel,
-    purchase: PanelPurchase,
     later: tuple[Side, ...],
     told: tuple[Told, ...],
     new: tuple[NewValues, ...],
     renewal: Renewal,
     weights: Weights,
-    model: StructuredModel,
 ) -> dict[str, Any]:
+    asked, bundle, schema = comparison.asked, comparison.bundle, comparison.schema
+    panel, purchase = comparison.panel, comparison.price.purchase
     drift = [one.histogram.name for one in told if one.state is State.DRIFT]
     drift += [f"values of {one.column} that are not in its list" for one in new if one.state is State.DRIFT]
     target = "" if schema.target is None else schema.target.name
@@ -319,6 +267,7 @@ def _facts(
         "release": {"bundle": bundle.name, "digest": _digest(bundle)},
         "target": target,
         "proposes_release": bool(drift),
+        "state": str(overall(told, new)),
         "drift": drift,
         "asked": {
             "epsilon": asked.epsilon,
@@ -349,7 +298,7 @@ def _facts(
             }
             for one in new
         ],
-        "not_compared": [name for name in model.schema.names if name not in compared],
+        "not_compared": [name for name in comparison.model.schema.names if name not in compared],
         "renewal": renewal.to_json(),
         "weights": {
             "file": "weights.parquet",

@@ -7,24 +7,33 @@ pairs of columns the release measured: those with the target first.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
+from api.further_rows import released
+from api.home import Installation
 from audits.bought.questions import Questions
 from audits.cells import Cells
 from audits.drift.cells import Groups, grouped, split_noise
 from audits.drift.contrast import Side, total
 from audits.drift.histograms import Histogram, Panel
+from audits.errors import BundleError
+from audits.release.bundle import MODEL
+from audits.release.review import internal_files
 from privacy.columns import Floats, LevelColumn, NumberColumn
 from privacy.constraints import Constraints
 from privacy.schema import Schema
+from privacy.schema_file import parse_schema
 from privacy.table import Table
+from synthesizers.artefact import load
 from synthesizers.discretize import Attribute, Merged
 from synthesizers.marginal.domain import project
 from synthesizers.marginal.error_bounds import Uncertainty
@@ -36,6 +45,19 @@ CELLS, PAIR_CELLS = 24, 5
 
 NAMED = 3
 """Levels whose names a joined cell shows; of more it tells the number."""
+
+
+def released_model(bundle: Path, home: Installation) -> tuple[StructuredModel, Schema]:
+    """The model a release was drawn from, and the schema that was declared for it. Raises BundleError."""
+    files = internal_files(bundle, released(bundle, home))
+    if MODEL not in files:
+        raise BundleError(
+            "The internal half of the release holds no model.",
+            why="The model holds what the release measured.",
+            fix="Make a release with this version of the program.",
+        )
+    model = load(files[MODEL])
+    return model, parse_schema(json.loads((bundle / "schema.json").read_bytes()), name=model.schema.name)
 
 
 class Measured(Protocol):

@@ -25,7 +25,7 @@ privacy").
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -133,6 +133,21 @@ def total_epsilon(account: Account) -> float:
     curve = sum((charge.cost.rdp(REPORT_ORDERS) for charge in charges), np.zeros_like(REPORT_ORDERS))
     others = curve + conversion(REPORT_ORDERS, REPORT_SHARE * cap.delta / len(REPORT_ORDERS))
     return max(0.0, min(filtered_epsilon(account, PrivacyCost()), float(others.min())))
+
+
+@dataclass(frozen=True, slots=True)
+class _More:
+    """A charge that is only thought of."""
+
+    cost: PrivacyCost
+    claim: Claim
+    curve: float
+
+
+def total_with(account: Account, cost: PrivacyCost, claim: Claim) -> float:
+    """What `total_epsilon` would say with one release more, whether or not it fits."""
+    more = _More(cost, claim, curve_at(cost, account.order))
+    return total_epsilon(replace(account, charges=(*account.charges, more)))
 
 
 def epsilon_left(account: Account) -> float:

@@ -26,6 +26,7 @@ from privacy.admission import (
     epsilon_with,
     filter_order,
     total_epsilon,
+    total_with,
 )
 from privacy.books import (
     AlreadyOpenedError,
@@ -318,9 +319,10 @@ class Ledger:
         """
         return epsilon_left(known(books_of(self._entries(), population), population).account)
 
-    def becomes(self, population: str, cost: PrivacyCost, claim: Claim) -> float:
-        """What the total would become with one release more, which is not charged. RequestError: unknown population."""
-        return epsilon_with(known(books_of(self._entries(), population), population).account, cost, claim)
+    def becomes(self, population: str, cost: PrivacyCost, claim: Claim) -> tuple[float, bool]:
+        """`total` with one release more, and whether it would be admitted. RequestError: unknown population."""
+        account = known(books_of(self._entries(), population), population).account
+        return total_with(account, cost, claim), epsilon_with(account, cost, claim) <= account.cap.epsilon
 
     def populations(self) -> tuple[str, ...]:
         """All populations whose rows were ever let read, in the order in which they first were."""

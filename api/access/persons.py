@@ -79,6 +79,12 @@ def take_role(session: Session, person: str, role: Role, dataset: str = EVERY_DA
     session.delete(found)
 
 
+def holders(session: Session, role: Role, dataset: str) -> list[str]:
+    """Active people who hold a role for a dataset, or for all; in order."""
+    held = select(Grant.person).where(Grant.role == str(role), Grant.dataset.in_((EVERY_DATASET, dataset)))
+    return sorted(session.scalars(select(Person.id).where(Person.active, Person.id.in_(held))))
+
+
 def identify(session: Session, name: str, password: str) -> Person | None:
     """The active person with a name and a password, or None. Equally slow whether the name is known or not."""
     person = session.scalar(select(Person).where(Person.name == name.strip()))

@@ -44,6 +44,7 @@ class Action(StrEnum):
     REVIEW = "review a release"
     DOWNLOAD = "download a release"
     WITHDRAW = "withdraw a release"
+    MONITOR = "have a release compared with new versions of its table"
     SEE_LOG = "read the audit log"
     VERIFY = "verify the records"
     SEE_POLICIES = "see policies"
@@ -70,6 +71,7 @@ MAY: Final[dict[Action, frozenset[Role]]] = {
     Action.REVIEW: frozenset({COMPLIANCE}),
     Action.DOWNLOAD: frozenset({STEWARD, RESEARCHER}),
     Action.WITHDRAW: frozenset({STEWARD, COMPLIANCE}),
+    Action.MONITOR: frozenset({STEWARD}),
     Action.SEE_LOG: frozenset({COMPLIANCE, AUDITOR}),
     Action.VERIFY: frozenset({STEWARD, COMPLIANCE, AUDITOR}),
     Action.SEE_POLICIES: frozenset(Role),
@@ -99,7 +101,7 @@ LOOKING: Final = frozenset(
 )
 SCOPES: Final[dict[Scope, frozenset[Action]]] = {
     Scope.READ: LOOKING | {Action.SEE_MOCK, Action.SEE_FINDINGS, Action.SEE_LOG, Action.VERIFY, Action.SEE_WORKERS},
-    Scope.TABLES: LOOKING | {Action.REGISTER, Action.UPLOAD, Action.ERASE, Action.SET_CAP},
+    Scope.TABLES: LOOKING | {Action.REGISTER, Action.UPLOAD, Action.ERASE, Action.SET_CAP, Action.MONITOR},
     Scope.REQUEST: LOOKING | {Action.SEE_MOCK, Action.REQUEST, Action.STOP},
     Scope.DOWNLOAD: LOOKING | {Action.DOWNLOAD},
     Scope.REVIEW: LOOKING | {Action.SEE_FINDINGS, Action.REVIEW, Action.WITHDRAW},

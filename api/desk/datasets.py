@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from api.access.roles import Action, Principal
 from api.desk.desk import LIGHT, Desk, Job, dataset_for
@@ -21,7 +22,7 @@ from api.desk.words import LONGEST_TITLE, sentence
 from api.store.database import reading
 from api.store.identity import moment_text, new_id, now
 from api.store.journal import LEDGER, DatabaseJournal, JoinedJournal
-from api.store.tables import Dataset, Release
+from api.store.tables import Check, Dataset, Release
 from api.vault.sealed import SealedWriter
 from api.vault.vault import upload_name
 from privacy.errors import RequestError
@@ -116,7 +117,7 @@ def uploading(
     When the block ends the upload is the dataset's table, and its check is queued; when it raises nothing is left.
 
     Raises:
-        ConflictError: the dataset is being checked or erased, or a release of it is at work.
+        ConflictError: the dataset is being checked or erased, or a release or a check of it is at work.
         RequestError: the kind is none of `KINDS`.
         TooLargeError: more is written than the installation takes.
     """
@@ -129,14 +130,9 @@ def uploading(
         yield writer
     with deciding(desk.engine) as session:
         found = dataset_for(session, who, dataset, Action.UPLOAD)
-        at_work = select(Release.id).where(Release.dataset == dataset, Release.state.in_(AT_WORK))
-        if session.scalar(at_work) is not None:
+        if dataset in _needed(session):
             desk.vault.destroy(upload_name(dataset, upload))
-            raise ConflictError(
-                "A release of this dataset is queued or running.",
-                why="It is made from the table it was asked for.",
-                fix="Wait for it, or cancel it.",
-            )
+            raise _at_work()
         found.state = moved(DATASET, found.state, "upload")
         found.uploads += 1
         found.upload, found.table_kind, found.problem = upload, kind, None
@@ -178,7 +174,7 @@ def erase(desk: Desk, who: Principal, dataset: str, reason: str) -> None:
     """Have a dataset's table erased: its key is destroyed by a worker, and the deletion certified in the record.
 
     Raises:
-        ConflictError: a release of it is queued or running, or it is erased already.
+        ConflictError: a release or a check of it is queued or running, or it is erased already.
     """
     reason = sentence(reason, "reason")
     with deciding(desk.engine) as session:
@@ -187,13 +183,12 @@ def erase(desk: Desk, who: Principal, dataset: str, reason: str) -> None:
 
 
 def erase_due(desk: Desk) -> list[str]:
-    """Have every table erased whose date has come and which no release needs; their datasets."""
+    """Have every table erased whose date has come and which no release or check needs; their datasets."""
     with reading(desk.engine) as session:
         due = select(Dataset.id).where(
             Dataset.keep_until != "", Dataset.keep_until <= now(), Dataset.state == DatasetState.READY
         )
-        busy = set(session.scalars(select(Release.dataset).where(Release.state.in_(AT_WORK))))
-        found = [one for one in session.scalars(due) if one not in busy]
+        found = sorted(set(session.scalars(due)) - _needed(session))
     for one in found:
         _erase(desk, one, SERVICE, "its date has come")
     return found
@@ -204,17 +199,26 @@ def _erase(desk: Desk, dataset: str, actor: str, reason: str) -> None:
         found = session.get(Dataset, dataset)
         if found is None:
             raise not_found("dataset")
-        at_work = select(Release.id).where(Release.dataset == dataset, Release.state.in_(AT_WORK))
-        if session.scalar(at_work) is not None:
-            raise ConflictError(
-                "A release of this dataset is queued or running.",
-                why="Its table is needed until then.",
-                fix="Wait for it, or cancel it.",
-            )
+        if dataset in _needed(session):
+            raise _at_work()
         found.state = moved(DATASET, found.state, "erase")
         record(session, actor, "erase asked", dataset, reason=reason)
         job = Job(ERASE_JOB, id=f"erase-{dataset}", about=dataset, queue=LIGHT, alone=found.population)
         desk.jobs.put(session.connection(), job)
+
+
+def _needed(session: Session) -> set[str]:
+    """Datasets whose table a release or a check is made from, or will be."""
+    asked = (select(of.dataset).where(of.state.in_(AT_WORK)) for of in (Release, Check))
+    return {dataset for query in asked for dataset in session.scalars(query)}
+
+
+def _at_work() -> ConflictError:
+    return ConflictError(
+        "A release of this dataset, or a check of one, is queued or running.",
+        why="It is made from the table it was asked for, which is needed until then.",
+        fix="Wait for it, or cancel it.",
+    )
 
 
 def ledger_of(desk: Desk) -> Ledger:

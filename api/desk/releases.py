@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -12,18 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.roles import Action, Principal
-from api.desk.desk import LIGHT, Desk, Job, release_for
+from api.desk.desk import Desk, release_for
 from api.desk.errors import ConflictError, not_found
+from api.desk.notices import tell
 from api.desk.record import SERVICE, deciding, record
 from api.desk.states import RELEASE, ReleaseState, moved
 from api.desk.words import sentence
 from api.store.database import reading
 from api.store.identity import new_id, now
-from api.store.tables import Acceptance, Download, Notice, Progress, Release
+from api.store.tables import Acceptance, Download, Progress, Release
 from api.vault.vault import bundle_name
 from audits.release.staging import BUNDLE
 
-NOTIFY_JOB = "notify_v1"
 TERMS = """\
 Terms of use
 ============
@@ -196,12 +195,7 @@ def withdraw(desk: Desk, who: Principal, release: str, reason: str) -> Release:
         people = sorted({*session.scalars(takers), found.asked_by})
         record(session, who.id, "withdraw", release, reason=reason, told=len(people))
         text = f"Release {release} of '{dataset.title}' was withdrawn. Stop using it, and destroy your copies."
-        for person in people:
-            notice = Notice(id=new_id(), person=person, release=release, text=text, at=now())
-            session.add(notice)
-            session.flush()
-            job = Job(NOTIFY_JOB, id=f"notify-{notice.id}", about=notice.id, queue=LIGHT, alone=notice.id)
-            desk.jobs.put(session.connection(), job)
+        tell(desk, session, people, release, text)
         return found
 
 
@@ -226,21 +220,6 @@ def expire_due(desk: Desk) -> list[str]:
             one.state, one.ended_at = moved(RELEASE, one.state, "expire"), now()
             record(session, SERVICE, "expire", one.id)
         return [one.id for one in found]
-
-
-def notices(desk: Desk, who: Principal) -> Sequence[Notice]:
-    """What somebody is to be told, the newest first."""
-    with reading(desk.engine) as session:
-        return list(session.scalars(select(Notice).where(Notice.person == who.id).order_by(Notice.id.desc())))
-
-
-def see_notice(desk: Desk, who: Principal, notice: str) -> None:
-    """Somebody has read a notice of theirs. Raises NotFoundError."""
-    with deciding(desk.engine) as session:
-        found = session.get(Notice, notice)
-        if found is None or found.person != who.id:
-            raise not_found("notice")
-        found.seen_at = found.seen_at or now()
 
 
 def _visible(who: Principal, found: Release) -> bool:

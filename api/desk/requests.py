@@ -178,15 +178,15 @@ def cancel(desk: Desk, who: Principal, release: str, reason: str) -> Release:
             return found
         found.state = moved(RELEASE, found.state, "cancel")
         found.ended_at = now()
-        void_unopened(session, found, reason)
+        void_unopened(session, found.charge, reason)
         record(session, who.id, "cancel", release, reason=reason)
         return found
 
 
-def void_unopened(session: Session, release: Release, reason: str) -> bool:
-    """Take a release's charge back if no row was read, in the transaction that ends the release; whether it was."""
+def void_unopened(session: Session, identity: str, reason: str) -> bool:
+    """Take a charge back if no row was read, in the transaction that ends what it was for; whether it was."""
     ledger = _ledger(session)
-    charge = ledger.charge_of(release.charge)
+    charge = ledger.charge_of(identity)
     if ledger.stages(charge)[0]:
         return False
     ledger.void(charge, reason)

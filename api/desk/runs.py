@@ -208,11 +208,11 @@ def _sealing(session: Session, release: str) -> bool:
 def _cancel(session: Session, found: Release) -> None:
     act = "stop" if found.state == ReleaseState.RUNNING else "cancel"
     found.state, found.ended_at = moved(RELEASE, found.state, act), now()
-    voided = void_unopened(session, found, "stopped before the table was opened")
+    voided = void_unopened(session, found.charge, "stopped before the table was opened")
     record(session, SERVICE, "stop", found.id, voided=voided)
 
 
 def _fail(session: Session, found: Release, problem: dict[str, Any]) -> None:
     found.state, found.ended_at, found.problem = moved(RELEASE, found.state, "fail"), now(), problem
-    voided = void_unopened(session, found, "failed before the table was opened")
+    voided = void_unopened(session, found.charge, "failed before the table was opened")
     record(session, SERVICE, "fail", found.id, code=problem["code"], voided=voided)

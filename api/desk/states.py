@@ -1,4 +1,4 @@
-"""Which states a dataset and a release have, and which act leads from one to another. Diagrams are drawn from it."""
+"""Which states a dataset, a release and a check have, and which act leads to which. Diagrams are drawn from it."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ class ReleaseState(StrEnum):
     EXPIRED = "expired"
 
 
+class CheckState(StrEnum):
+    """Where a comparison of a release with a new version of its table is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """An act, the states it starts from (none: the thing comes into being), where it leads, and who acts."""
@@ -47,7 +57,7 @@ class Move:
     by: str
 
 
-D, R = DatasetState, ReleaseState
+D, R, C = DatasetState, ReleaseState, CheckState
 
 DATASET: Final[tuple[Move, ...]] = (
     Move("register", (), D.REGISTERED, "steward"),
@@ -71,11 +81,19 @@ RELEASE: Final[tuple[Move, ...]] = (
     Move("withdraw", (R.PUBLISHED,), R.WITHDRAWN, "steward or compliance"),
     Move("expire", (R.PUBLISHED,), R.EXPIRED, "its date"),
 )
+CHECK: Final[tuple[Move, ...]] = (
+    Move("ask", (), C.QUEUED, "its monitor, or steward"),
+    Move("cancel", (C.QUEUED,), C.CANCELLED, "steward"),
+    Move("start", (C.QUEUED, C.RUNNING), C.RUNNING, "worker"),
+    Move("stop", (C.RUNNING,), C.CANCELLED, "worker, asked by steward"),
+    Move("fail", (C.QUEUED, C.RUNNING), C.FAILED, "worker"),
+    Move("tell", (C.RUNNING,), C.DONE, "worker"),
+)
 FINAL: Final[frozenset[str]] = frozenset(state for state in R if not any(state in move.starts for move in RELEASE))
 """States of a release nothing leads out of."""
 
 AT_WORK: Final[frozenset[str]] = frozenset({R.QUEUED, R.RUNNING})
-"""States in which a release needs its table."""
+"""States in which a release needs its table; those in which a check does have the same names."""
 
 
 def moved(moves: Sequence[Move], state: str, act: str) -> str:

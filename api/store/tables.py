@@ -171,6 +171,51 @@ class Progress(Base):
     at: Mapped[str] = mapped_column(TIME)
 
 
+class Monitor(Base):
+    """A release that is compared with new versions of its table.
+
+    `asked` is what is bought each time and how it is judged (`api.desk.monitors.Comparing`); `days` pass between two
+    checks at least. `problem` says why it is paused; None while it watches.
+    """
+
+    __tablename__ = "monitor"
+
+    release: Mapped[str] = mapped_column(ForeignKey("release.id"), primary_key=True)
+    dataset: Mapped[str] = mapped_column(ForeignKey("dataset.id"), index=True)
+    asked: Mapped[dict[str, Any]] = mapped_column(JSON)
+    days: Mapped[int] = mapped_column()
+    set_by: Mapped[str] = mapped_column(ForeignKey("person.id"))
+    set_at: Mapped[str] = mapped_column(TIME)
+    problem: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
+
+
+class Check(Base):
+    """One comparison of a release with a version of its table, and what became of it.
+
+    `table_name` is that version, `version` the upload it came of; `steps` are those of its runs, by fixed texts.
+    `verdict` is drift, steady or unclear, which follows from what was bought.
+    """
+
+    __tablename__ = "release_check"
+
+    id: Mapped[str] = mapped_column(ID, primary_key=True)
+    release: Mapped[str] = mapped_column(ForeignKey("release.id"), index=True)
+    dataset: Mapped[str] = mapped_column(ForeignKey("dataset.id"), index=True)
+    asked_by: Mapped[str] = mapped_column(ID)
+    asked_at: Mapped[str] = mapped_column(TIME)
+    asked: Mapped[dict[str, Any]] = mapped_column(JSON)
+    table_name: Mapped[str] = mapped_column(WORD)
+    version: Mapped[int] = mapped_column()
+    state: Mapped[str] = mapped_column(WORD, index=True)
+    run: Mapped[int] = mapped_column(default=0)
+    steps: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    stop_asked: Mapped[bool] = mapped_column(default=False)
+    charge: Mapped[str] = mapped_column(ID)
+    verdict: Mapped[str] = mapped_column(WORD, default="")
+    problem: Mapped[dict[str, Any] | None] = mapped_column(JSON, default=None)
+    ended_at: Mapped[str] = mapped_column(TIME, default="")
+
+
 class Vote(Base):
     """One person's word on one sealed bundle; another bundle asks anew."""
 

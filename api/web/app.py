@@ -25,7 +25,7 @@ from api.web.limiting import Limiter
 from api.web.pages import PAGES
 from api.web.pages.rendering import Pages, problem_page, wants_page
 from api.web.problems import Problem, invalid, no_route
-from api.web.v1 import datasets, me, people, records, releases, reviews
+from api.web.v1 import datasets, me, monitors, people, records, releases, reviews
 from privacy.errors import ReleaseError
 
 STATIC: Final = Path(__file__).with_name("static")
@@ -36,6 +36,7 @@ ROUTERS: Final[Sequence[APIRouter]] = (
     datasets.router,
     releases.router,
     reviews.router,
+    monitors.router,
     records.router,
     *PAGES,
 )

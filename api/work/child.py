@@ -11,6 +11,7 @@ import os
 import resource
 import sys
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,32 +43,44 @@ def main() -> None:
 
 
 def _do(desk: Desk, kind: str, about: str, number: int) -> None:
-    from sqlalchemy.exc import DBAPIError
-
-    from api.desk.runs import Run, defect_of, fail, problem_of
+    from api.desk import checks
+    from api.desk.runs import Run, fail
+    from api.work.checking import check
     from api.work.decisions import decide
     from api.work.reauditing import reaudit
     from api.work.releasing import release
     from api.work.tables import ingest
-    from privacy.errors import ReleaseError
 
     match kind:
         case "release":
             run = Run(about, number)
-            try:
-                release(desk, run)
-            except (DBAPIError, OSError):
-                raise
-            except ReleaseError as error:
-                fail(desk, about, problem_of(error), run)  # nothing, where another run took over
-            except Exception as error:
-                fail(desk, about, defect_of(error), run)
+            _refusable(lambda: release(desk, run), lambda problem: fail(desk, about, problem, run))
+        case "check":
+            of_check = checks.CheckRun(about, number)
+            _refusable(lambda: check(desk, of_check), lambda problem: checks.fail(desk, about, problem, of_check))
         case "decide":
             decide(desk, about)
         case "reaudit":
             reaudit(desk, about)
         case "ingest":
             ingest(desk, about)
+
+
+def _refusable(act: Callable[[], None], failed: Callable[[dict[str, str]], None]) -> None:
+    """Do something that may be refused, or show a defect; `failed` does nothing where another run took over."""
+    from sqlalchemy.exc import DBAPIError
+
+    from api.desk.runs import defect_of, problem_of
+    from privacy.errors import ReleaseError
+
+    try:
+        act()
+    except (DBAPIError, OSError):
+        raise
+    except ReleaseError as error:
+        failed(problem_of(error))
+    except Exception as error:
+        failed(defect_of(error))
 
 
 def _end_with_worker() -> None:

@@ -26,9 +26,9 @@ def in_child(desk: Desk, kind: str, about: str, run: int, over: Callable[[], boo
 
     Args:
         desk: whose.
-        kind: "release", "ingest", "decide" or "reaudit".
-        about: id of the release or dataset.
-        run: number of the release's run; 0 for other kinds.
+        kind: "release", "check", "ingest", "decide" or "reaudit".
+        about: id of the release, check or dataset.
+        run: number of the run of a release or check; 0 for other kinds.
         over: asked again and again whether the child is to be stopped.
 
     Returns:

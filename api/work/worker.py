@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
+from api.desk import checks
 from api.desk.datasets import ERASE_JOB, INGEST_JOB, erase_due
 from api.desk.desk import Desk
+from api.desk.monitors import ASK_JOB, CHECK_JOB, ask_due, put_due
+from api.desk.monitors import job_of as check_job_of
+from api.desk.notices import NOTIFY_JOB
 from api.desk.reaudits import REAUDIT_JOB, give_up
-from api.desk.releases import NOTIFY_JOB, expire_due
+from api.desk.releases import expire_due
 from api.desk.requests import RELEASE_JOB, job_of
 from api.desk.room import DECIDE_JOB
 from api.desk.runs import begin, cancelled, died_too_often, fail, over
@@ -22,7 +26,7 @@ from api.log import Event, log
 from api.service import close_desk, open_desk
 from api.settings import Settings
 from api.store.database import reading
-from api.store.tables import Dataset, Release
+from api.store.tables import Check, Dataset, Release
 from api.work.checkpoints import checkpoint_if_due
 from api.work.engine import Client, Task, launch, stop
 from api.work.lease import Lease, beat, claim_dead, drop, leave, take
@@ -64,6 +68,14 @@ def tasks(desk: Desk, slot: str) -> list[Task]:
         if run is not None and not in_child(desk, "release", about, run.number, lambda: over(desk, run)):
             cancelled(desk, run)
 
+    def check(about: str) -> None:
+        run = checks.begin(desk, about, slot)
+        if run is not None and not in_child(desk, "check", about, run.number, lambda: checks.over(desk, run)):
+            checks.cancelled(desk, run)
+
+    def ask(about: str) -> None:
+        ask_due(desk, about)
+
     def ingest_failed(about: str) -> None:
         with reading(desk.engine) as session:
             upload = session.get_one(Dataset, about).upload
@@ -80,6 +92,8 @@ def tasks(desk: Desk, slot: str) -> list[Task]:
 
     return [
         Task(RELEASE_JOB, release, lambda about: fail(desk, about, died_too_often())),
+        Task(ASK_JOB, ask, lambda _: None),
+        Task(CHECK_JOB, check, lambda about: checks.fail(desk, about, died_too_often())),
         Task(INGEST_JOB, ingest, ingest_failed),
         Task(DECIDE_JOB, decide, decide),
         Task(REAUDIT_JOB, reaudit, lambda about: give_up(desk, about)),
@@ -100,26 +114,32 @@ def sweep(desk: Desk) -> list[str]:
         fail_lost(desk, desk.jobs)
     expire_due(desk)
     erase_due(desk)
+    put_due(desk)
     return given
 
 
 def fail_lost(desk: Desk, jobs: Client) -> list[str]:
-    """Fail releases whose job is over and left them at work, so that none waits for ever; their ids."""
+    """Fail releases and checks whose job is over and left them at work, so that none waits for ever; their ids."""
     with reading(desk.engine) as session:
-        at_work = {job_of(one): one for one in session.scalars(select(Release.id).where(Release.state.in_(AT_WORK)))}
-    lost = [at_work[job] for job in jobs.ended(tuple(at_work))] if at_work else []
-    for release in lost:
-        fail(desk, release, died_too_often())  # nothing, where it came to an end meanwhile
-    return lost
+        releases = {job_of(one): one for one in session.scalars(select(Release.id).where(Release.state.in_(AT_WORK)))}
+        compared = {check_job_of(one): one for one in session.scalars(select(Check.id).where(Check.state.in_(AT_WORK)))}
+    at_work = releases | compared
+    lost = jobs.ended(tuple(at_work)) if at_work else set()
+    for job in lost:
+        end = fail if job in releases else checks.fail
+        end(desk, at_work[job], died_too_often())  # nothing, where it came to an end meanwhile
+    return [at_work[job] for job in lost]
 
 
 def tidy(desk: Desk) -> None:
-    """Remove what runs of releases that are no longer at work left on this machine."""
-    for folder in desk.settings.work.glob("release-*"):
-        with reading(desk.engine) as session:
-            found = session.get(Release, folder.name.removeprefix("release-"))
-        if found is None or found.state not in AT_WORK:
-            clear(folder)
+    """Remove what runs of releases and checks that are no longer at work left on this machine."""
+    with reading(desk.engine) as session:
+        busy = {f"release-{one}" for one in session.scalars(select(Release.id).where(Release.state.in_(AT_WORK)))}
+        busy |= {f"check-{one}" for one in session.scalars(select(Check.id).where(Check.state.in_(AT_WORK)))}
+    for kind in ("release", "check"):
+        for folder in desk.settings.work.glob(f"{kind}-*"):
+            if folder.name not in busy:
+                clear(folder)
 
 
 def _watch(desk: Desk, lease: Lease, ended: threading.Event) -> None:

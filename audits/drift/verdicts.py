@@ -108,6 +108,14 @@ def judge(
     return told, new
 
 
+def overall(told: Sequence[Told], new: Sequence[NewValues]) -> State:
+    """Of a whole run: drift where any is proven, steady where every histogram is, else unclear."""
+    states = [one.state for one in told]
+    if State.DRIFT in states or any(one.state is State.DRIFT for one in new):
+        return State.DRIFT
+    return State.STEADY if set(states) == {State.STEADY} else State.UNCLEAR
+
+
 def _state(drift: bool, shift: Shift, tolerance: float) -> State:
     if drift:
         return State.DRIFT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,16 @@ class Visitor:
     def reads(self, text: str) -> None:
         """Wait until a text is on the page."""
         playwright.expect(self.page.get_by_text(text).first).to_be_visible(timeout=1000 * PATIENCE_SECONDS)
+
+    def until(self, path: str, text: str) -> None:
+        """Load a page again and again until a text is on it."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        self.go(path)
+        while not self.page.get_by_text(text).count():
+            assert time.monotonic() < deadline, f"not on {path}: {text}"
+            self.page.wait_for_timeout(1000)
+            self.go(path)
+        self.page.wait_for_load_state()
 
     def look(self, name: str) -> None:
         """Check the page as it is now, light, dark and narrow."""
@@ -227,6 +238,31 @@ def test_the_story(chromium: playwright.Browser, running: Running, shots: Path, 
         steward.go(address)
         steward.look("24-dataset-charged")
         steward.go(release)
+        steward.open("Set a monitor")
+        steward.page.fill("#monitor-epsilon", "2")
+        steward.page.fill("#monitor-days", "0")
+        steward.look("25-monitor-form")
+        steward.click("button", "Set it")
+        steward.reads("whenever it comes")
+        steward.look("26-monitor")
+        steward.go(address)
+        moved = tmp_path / "moved.csv"
+        moved.write_text(table.read_text().replace(",false\n", ",true\n"))
+        steward.page.set_input_files("#file", moved)
+        steward.click("button", "Upload")
+        steward.reads("checked")
+        steward.until(release, "a new release is proposed")
+        steward.look("27-proposal")
+        steward.go(address)
+        steward.reads("a new release is proposed")
+        steward.look("28-dataset-proposal")
+        steward.click("link", "Fill in the request")
+        steward.reads("The population's total would become")
+        assert steward.page.input_value("#recipient") == "Department of statistics"
+        steward.look("29-request-filled-in")
+        steward.go("/me")
+        steward.reads("drift is proven")
+        steward.go(release)
         steward.open("End downloads")
         steward.page.fill("#withdraw-reason", "The survey's codebook was corrected.")
         steward.click("button", "Withdraw")
@@ -235,7 +271,7 @@ def test_the_story(chromium: playwright.Browser, running: Running, shots: Path, 
     with visiting("Rita Search") as researcher:
         researcher.go("/me")
         researcher.reads("was withdrawn. Stop using it")
-        researcher.look("25-notice")
+        researcher.look("30-notice")
         researcher.click("button", "I have read it")
         researcher.click("button", "Sign out")
         researcher.page.wait_for_url(f"{running.url}/sign-in")

@@ -199,6 +199,26 @@ def test_what_is_left_fits_and_a_little_more_does_not() -> None:
         assert caught.value.left == left
 
 
+def test_what_the_total_would_become_is_what_it_becomes_and_fits_as_it_is_admitted() -> None:
+    ledger = in_memory()
+    charge(ledger, once(Gaussian(8.0)))
+    cost = gaussian_of(0.6 * ledger.left("people"), Accountant.PLD)
+    claim = claimed(cost, accountant=Accountant.PLD)
+    before = kinds(ledger)
+    for i in range(4):
+        thought, fits = ledger.becomes("people", cost, claim)
+        if not fits:
+            break
+        charge(ledger, cost, request=str(i), claim=claim)
+        assert ledger.total("people") == thought
+    assert 0 < i < 3
+    assert len(kinds(ledger)) == len(before) + i
+    with pytest.raises(BudgetExceededError):
+        charge(ledger, cost, request="more", claim=claim)
+    with pytest.raises(RequestError):
+        ledger.becomes("nobody", cost, claim)
+
+
 def gaussian_of(epsilon: float, accountant: Accountant) -> PrivacyCost:
     low, high = 3.0, 300.0
     while high / low > 1 + 1e-5:

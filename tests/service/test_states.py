@@ -9,10 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.desk.errors import ConflictError
-from api.desk.states import AT_WORK, DATASET, FINAL, RELEASE, DatasetState, Move, ReleaseState, diagram, moved
+from api.desk.states import (
+    AT_WORK,
+    CHECK,
+    DATASET,
+    FINAL,
+    RELEASE,
+    CheckState,
+    DatasetState,
+    Move,
+    ReleaseState,
+    diagram,
+    moved,
+)
 from privacy.recompute import ROOT
 
-TABLES = (DATASET, RELEASE)
+TABLES = {DATASET: DatasetState, RELEASE: ReleaseState, CHECK: CheckState}
 
 
 def test_the_documents_draw_the_tables_as_they_are() -> None:
@@ -20,9 +32,9 @@ def test_the_documents_draw_the_tables_as_they_are() -> None:
     assert drawn == [diagram(moves) for moves in TABLES]
 
 
-@pytest.mark.parametrize("moves", TABLES, ids=["dataset", "release"])
+@pytest.mark.parametrize("moves", TABLES, ids=["dataset", "release", "check"])
 def test_every_state_can_be_reached_and_every_end_is_meant(moves: tuple[Move, ...]) -> None:
-    states = set(DatasetState if moves is DATASET else ReleaseState)
+    states = set(TABLES[moves])
     reached: set[str] = {move.end for move in moves if not move.starts}
     for _ in states:
         reached |= {move.end for move in moves if set(move.starts) & reached}

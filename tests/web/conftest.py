@@ -25,6 +25,7 @@ from api.access.keys import add_key
 from api.access.passwords import hash_password
 from api.access.persons import add_person, give_role
 from api.access.roles import Role
+from api.desk.checks import begin as begin_check
 from api.desk.desk import Desk, Job
 from api.desk.runs import begin
 from api.settings import Settings
@@ -32,6 +33,7 @@ from api.store.database import connect, writing
 from api.store.migrate import migrate
 from api.vault.vault import open_vault
 from api.web.app import create_app
+from api.work.checking import check
 from api.work.decisions import decide
 from api.work.releasing import release
 from api.work.tables import erase, ingest
@@ -96,6 +98,7 @@ class Service:
             "decide_v1": lambda about: decide(self.desk, about),
             "erase_v1": lambda about: erase(self.desk, about),
             "notify_v1": lambda _: None,
+            "check_v1": self._check,
         }
         while self.queue.jobs:
             job = self.queue.jobs.pop(0)
@@ -105,6 +108,11 @@ class Service:
         run = begin(self.desk, about, "this-process")
         if run is not None:
             release(self.desk, run)
+
+    def _check(self, about: str) -> None:
+        run = begin_check(self.desk, about, "this-process")
+        if run is not None:
+            check(self.desk, run)
 
     def registered(self, title: str = "A scene", population: str = "people-of-the-scene") -> str:
         """A dataset without a table; its id."""
@@ -118,12 +126,27 @@ class Service:
     def ready(self, rows: int = 200, **about: str) -> str:
         """A dataset with its table; its id."""
         dataset = self.registered(**about)
+        self.uploaded(dataset, rows)
+        return dataset
+
+    def uploaded(self, dataset: str, rows: int = 200) -> None:
+        """Another version of a dataset's table, checked."""
         path = self.desk.settings.data.parent / "private.csv"
         write_table(path, rows)
         answer = self.program("steward").put(f"/v1/datasets/{dataset}/table?kind=csv", content=path.read_bytes())
         assert answer.status_code == 202, answer.text
         self.work()
-        return dataset
+
+    def compared(self, dataset: str, release: str) -> str:
+        """A release with a monitor, compared with another version of its table; the check's id."""
+        steward = self.program("steward")
+        answer = steward.put(f"/v1/releases/{release}/monitor", json={"epsilon": 0.5, "delta": 1e-6})
+        assert answer.status_code == 200, answer.text
+        self.uploaded(dataset)
+        answer = steward.post(f"/v1/releases/{release}/checks")
+        assert answer.status_code == 202, answer.text
+        self.work()
+        return str(answer.json()["id"])
 
     def asked(self, dataset: str, by: str = "researcher", **changed: Any) -> str:
         """A release that was asked for; its id."""
@@ -207,14 +230,14 @@ def service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Service]
 
 @pytest.fixture(scope="module", params=DATABASES)
 def open_house(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    """One service for the tests of a file that only look: with a released table, and one under review."""
+    """One service for the tests of a file that only look: a released table that was compared, one under review."""
     with fresh_database(request.param) as url:
         service = make_service(tmp_path_factory.mktemp("house"), database_url=url)
         dataset = service.ready()
         published = service.published(dataset)
         reviewed = service.asked(dataset)
         service.work()
-        yield House(service, dataset, published, reviewed)
+        yield House(service, dataset, published, reviewed, service.compared(dataset, published))
         service.desk.engine.dispose()
 
 
@@ -226,3 +249,4 @@ class House:
     dataset: str
     published: str
     reviewed: str
+    check: str

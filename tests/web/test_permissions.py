@@ -39,6 +39,7 @@ SENT: dict[str, Any] = {
     "acceptance": {"digest": terms_digest()},
     "terms": {"digest": terms_digest()},
     "end": {"at": "2030-01-01"},
+    "monitor": {"epsilon": 0.5, "delta": 1e-6},
     "votes": VOTE | {"approve": True, "decision": "approve"},
 }
 """What each route takes, by the end of its address; all of it well-formed, so that only the object is refused."""
@@ -148,7 +149,9 @@ def test_nothing_of_another_dataset_is_there(open_house: House, outsider: TestCl
     sent = SENT.get(path.rsplit("/", 1)[1], {})
     before = database_text(open_house.service.desk.engine)
     for release in (open_house.published, open_house.reviewed):
-        address = path.replace("{name:path}", "README.txt").format(dataset=open_house.dataset, release=release)
+        address = path.replace("{name:path}", "README.txt").format(
+            dataset=open_house.dataset, release=release, check=open_house.check, name="monitor.json"
+        )
         if path.startswith("/v1"):
             said = {key: value for key, value in sent.items() if key != "decision"}
             body: dict[str, Any] = {"json": said} if method in ("POST", "PUT") and said else {}

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from api.web.pages import datasets, elsewhere, me, people, records, releases, reviews, sign_in
+from api.web.pages import datasets, elsewhere, me, monitors, people, records, releases, reviews, sign_in
 
 PAGES: tuple[APIRouter, ...] = (
     sign_in.router,
@@ -10,6 +10,7 @@ PAGES: tuple[APIRouter, ...] = (
     datasets.router,
     releases.router,
     reviews.router,
+    monitors.router,
     records.router,
     people.router,
     me.router,

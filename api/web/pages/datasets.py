@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import Response
 
 from api.access.roles import Action, Principal
-from api.desk import datasets, history, releases, requests
+from api.desk import datasets, history, proposals, releases, requests
+from api.desk.errors import not_found
 from api.desk.ordering import policies, schema_of
 from api.desk.states import DatasetState
 from api.store.tables import Dataset
 from api.web.access import House, HouseDep, asks, counted
 from api.web.pages.charts import charges_chart
-from api.web.pages.forms import fields, recipe_of, request_of
+from api.web.pages.forms import fields, fields_of, recipe_of, request_of
 from api.web.pages.rendering import page, to
 from api.web.pages.schema import described
 from api.web.problems import problem_of
 from api.web.v1.datasets import recipe
-from api.web.wire import DatasetId, Gauge
+from api.web.wire import ID, DatasetId, Gauge
 from privacy.errors import BudgetExceededError, ReleaseError
 from privacy.schema import Budget
 from synthesizers.registry import SYNTHESIZERS
@@ -82,6 +84,7 @@ def one(
         charges=charges,
         chart=charges_chart(tuple(charges)),
         releases=shown,
+        proposals=proposals.proposals(house.desk, who, dataset),
         upload_limit=house.desk.settings.max_upload_bytes,
     )
 
@@ -125,9 +128,15 @@ def set_cap(
 
 
 @router.get("/datasets/{dataset}/request")
-def request_form(request: Request, dataset: DatasetId, who: Asker, house: HouseDep) -> Response:
-    """The form to ask for a release."""
-    return _form(request, house, who, dataset)
+def request_form(
+    request: Request,
+    dataset: DatasetId,
+    who: Asker,
+    house: HouseDep,
+    like: Annotated[str, Query(pattern=f"({ID})|^$", description="A release of this dataset to ask for anew.")] = "",
+) -> Response:
+    """The form to ask for a release, empty or filled in as another was asked for."""
+    return _form(request, house, who, dataset, _like(house, who, dataset, like) if like else None)
 
 
 @router.post("/datasets/{dataset}/quote", dependencies=[Depends(counted("quote"))])
@@ -148,6 +157,15 @@ def ask(request: Request, dataset: DatasetId, who: Asker, house: HouseDep, given
     except ReleaseError as error:
         return _form(request, house, who, dataset, given, error)
     return to(f"/releases/{made.id}")
+
+
+def _like(house: House, who: Principal, dataset: str, release: str) -> dict[str, str]:
+    """The fields of an earlier request. Raises NotFoundError."""
+    found = releases.release(house.desk, who, release)
+    if found.dataset != dataset:
+        raise not_found("release of this dataset")
+    policy = str(json.loads(found.policy)["name"])
+    return fields_of(found.asked, policy=policy, purpose=found.purpose, recipient=found.recipient)
 
 
 def _form(

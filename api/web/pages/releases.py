@@ -12,7 +12,8 @@ from api.desk import datasets, releases, requests
 from api.desk.states import ReleaseState
 from api.store.tables import Release
 from api.web.access import House, HouseDep, asks
-from api.web.pages.rendering import page, to
+from api.web.pages.monitors import part
+from api.web.pages.rendering import REPORT_HEADERS, page, to
 from api.web.v1.releases import AT_WORK, download
 from api.web.v1.releases import shown as wired
 from api.web.wire import DIGEST, ID, ReleaseId
@@ -22,12 +23,6 @@ Seer = Annotated[Principal, asks(Action.SEE_RELEASES)]
 Taker = Annotated[Principal, asks(Action.DOWNLOAD)]
 Reason = Annotated[str, Form(max_length=2000)]
 PAGE_SIZE = 30
-
-REPORT_HEADERS = {
-    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
-    "frame-ancestors 'none'"
-}
-"""A report is a document of its own: without script, without our origin, and with the style it carries."""
 
 
 @router.get("/releases")
@@ -46,19 +41,21 @@ def one(request: Request, release: ReleaseId, who: Seer, house: HouseDep) -> Res
     """One release, whatever its state."""
     found = releases.release(house.desk, who, release)
     published = found.state == ReleaseState.PUBLISHED
+    dataset = datasets.dataset(house.desk, who, found.dataset)
     taker = published and who.may(Action.DOWNLOAD, found.dataset)
     return page(
         request,
         "release",
         release=found,
         wire=wired(who, found),
-        dataset=datasets.dataset(house.desk, who, found.dataset),
+        dataset=dataset,
         work=_work(house, who, found),
         card=releases.scorecard(house.desk, who, release) if published else None,
         files=releases.files(house.desk, who, release) if taker else {},
         accepted=taker and releases.accepted(house.desk, who, release),
         terms=releases.TERMS,
         terms_digest=releases.terms_digest(),
+        monitor=part(house, who, found, dataset),
         may_stop=found.asked_by == who.id or who.may(Action.ERASE, found.dataset),
     )
 

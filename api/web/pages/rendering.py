@@ -27,6 +27,12 @@ NAVIGATION = (
     ("/me", "You", Action.SEE_SELF),
 )
 
+REPORT_HEADERS = {
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'none'"
+}
+"""A report is a document of its own: without script, without our origin, and with the style it carries."""
+
 
 class Pages:
     """The templates of one app."""

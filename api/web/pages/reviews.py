@@ -15,8 +15,7 @@ from api.desk.states import ReleaseState
 from api.store.tables import Release
 from api.web.access import House, HouseDep, asks
 from api.web.pages.charts import excess_chart
-from api.web.pages.releases import REPORT_HEADERS
-from api.web.pages.rendering import page, to
+from api.web.pages.rendering import REPORT_HEADERS, page, to
 from api.web.v1.releases import shown
 from api.web.wire import DIGEST, ReleaseId
 from audits.release.gate import Verdict

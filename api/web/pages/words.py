@@ -29,6 +29,10 @@ STATES = {
     "cancelled": ("muted", "cancelled"),
     "withdrawn": ("bad", "withdrawn"),
     "expired": ("muted", "expired"),
+    "done": ("good", "done"),
+    "drift": ("bad", "drift"),
+    "steady": ("good", "steady"),
+    "unclear": ("wait", "unclear"),
 }
 
 

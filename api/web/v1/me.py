@@ -8,7 +8,7 @@ from fastapi import APIRouter
 
 from api.access.keys import add_key, keys_of, revoke_key
 from api.access.roles import Action, Principal
-from api.desk import releases
+from api.desk import notices
 from api.desk.record import deciding, record
 from api.store.database import reading
 from api.web.access import HouseDep, asks
@@ -53,11 +53,11 @@ def end_key(key: KeyId, who: Owner, house: HouseDep) -> None:
 
 @router.get("/notices", responses=responses())
 def my_notices(who: Who, house: HouseDep) -> list[NoticeOut]:
-    """What you must know, the newest first: of tables you took that were withdrawn."""
-    return [NoticeOut.model_validate(one) for one in releases.notices(house.desk, who)]
+    """What you must know, the newest first: of tables you took that were withdrawn, and of monitors you look after."""
+    return [NoticeOut.model_validate(one) for one in notices.notices(house.desk, who)]
 
 
 @router.post("/notices/{notice}/reading", status_code=204, responses=responses(404))
 def read_notice(notice: NoticeId, who: Who, house: HouseDep) -> None:
     """Say that you have read a notice."""
-    releases.see_notice(house.desk, who, notice)
+    notices.see_notice(house.desk, who, notice)
