@@ -22,8 +22,7 @@ from privacy.cost import PrivacyCost
 from privacy.schema_file import load_schema
 from privacy.table import read_table
 from synthesizers import registry
-from tests.end_to_end.scene import CANARY, OPEN, request, scene
-from tests.end_to_end.test_further_rows import asked
+from tests.end_to_end.scene import CANARY, OPEN, further, request, scene
 from tests.tables import MIXED_DOCUMENT, people, population
 
 pytestmark = pytest.mark.usefixtures("brief_releases")
@@ -55,7 +54,7 @@ def test_a_release_verifies_and_gives_more_rows(name: str, tmp_path: Path) -> No
     assert not any("loss" in line for line in said)
 
     before = home.ledger.total(schema.population)
-    sample(asked(recipe, "women", where=("sex=female",)), home, Steps(lambda _: None))
+    sample(further(recipe, "women", where=("sex=female",)), home, Steps(lambda _: None))
     women = read_table(tmp_path / "women" / "data" / "synthetic.csv", schema)
     assert len(women) == 1_200
     assert (women.codes("sex") == 0).all()
