@@ -6,7 +6,6 @@ import ast
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -109,14 +108,6 @@ def test_every_schema_part_is_one(block: Block) -> None:
 @of("json")
 def test_every_document_parses(block: Block) -> None:
     json.loads(block.text)
-
-
-@pytest.mark.docs
-@of("r")
-def test_every_r_program_runs(block: Block, reader: Reader) -> None:
-    if shutil.which("Rscript") is None:
-        pytest.skip("R is not installed")
-    assert reader.run("Rscript", "-e", block.text) == 0, reader.told[-1]
 
 
 def test_the_page_of_commands_is_current(tmp_path: Path) -> None:

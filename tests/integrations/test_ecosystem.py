@@ -36,7 +36,8 @@ from tests.tables import mixed_schema, population
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     made = Desk(folder=tmp_path)
-    made.table.write_text(csv_of(clean_rows(1_000, 1)), encoding="utf-8")
+    # A twentieth is the reference sample, of which membership inference wants 50.
+    made.table.write_text(csv_of(clean_rows(2_000, 1)), encoding="utf-8")
     made.describe(document())
     return made
 
