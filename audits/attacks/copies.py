@@ -68,8 +68,11 @@ class Copies:
         relative: the same by distance relative to the nearest other real row.
         isolated: the same by distance relative to the isolation of the row.
         one_out: the same among matches with one column left out, the most isolated first.
-        max_near_rows: training rows that look for a near copy; of a larger table a random sample does. The exact tests
-            and the synthetic side use every row of the evidence, which of a long table is a sample already.
+        max_near_rows: rows of either side that look for a near copy; of more a random sample does. The exact tests use
+            every training row of the evidence, and the near ones every synthetic row: the copies are few.
+        least_near_rows: of either side, however long the synthetic table.
+        max_pairs: pairs of a real and a synthetic row that are measured; the longer the synthetic table, the fewer real
+            rows look. Of two sides of so many thousands the smaller share that a contrast can prove hardly changes.
     """
 
     quantiles: tuple[float, ...] = (0.002, 0.005)
@@ -77,6 +80,8 @@ class Copies:
     isolated: tuple[float, ...] = (0.005, 0.01, 0.02)
     one_out: tuple[float, ...] = (0.005, 0.02)
     max_near_rows: int = 100_000
+    least_near_rows: int = 5_000
+    max_pairs: int = 20_000_000_000
     name: ClassVar[str] = "copies"
     title: ClassVar[str] = "Copies of training rows"
 
@@ -89,17 +94,19 @@ class Copies:
         Raises:
             InconclusiveError: fewer than 50 units in train or control, or no synthetic row.
         """
-        train = evidence.train.select(one_row_per_unit(evidence.train, rng))
-        control = joined(
-            evidence.control.select(one_row_per_unit(evidence.control, rng)),
-            evidence.reference.select(one_row_per_unit(evidence.reference, rng)),
+        most = min(
+            self.max_near_rows, max(self.least_near_rows, self.max_pairs // (2 * max(1, len(evidence.synthetic))))
         )
+        train = evidence.train.select(one_row_per_unit(evidence.train, rng))
+        control = evidence.control.select(one_row_per_unit(evidence.control, rng))
+        reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
+        control = joined(control, reference.select(_sample(len(reference), max(0, most - len(control)), rng)))
         if min(len(train), len(control)) < MIN_UNITS:
             raise InconclusiveError(f"train or control has fewer than {MIN_UNITS} units")
         if not len(evidence.synthetic):
             raise InconclusiveError("the synthetic table has no rows")
         matches = matches_of(train, control, evidence.synthetic, evidence.schema)
-        looked = self._looked_at(train, rng)
+        looked = _sample(len(train), most, rng)
         near = near_of(train.select(looked), control, evidence.synthetic, evidence.schema)
         tests = self._tests(matches, near, looked)
         is_train = np.arange(len(train) + len(control)) < len(train)
@@ -141,10 +148,10 @@ class Copies:
             *(Contrast(h, u, weight / 2 * len(matches.columns)) for h, u in matches.columns),
         ]
 
-    def _looked_at(self, train: Table, rng: Generator) -> Rows:
-        if len(train) <= self.max_near_rows:
-            return np.arange(len(train))
-        return np.sort(rng.choice(len(train), self.max_near_rows, replace=False))
+
+def _sample(n: int, most: int, rng: Generator) -> Rows:
+    """Which of n rows are looked at: all, or a random sample of so many, in order."""
+    return np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
 
 
 def excess_of(audit: str, quantity: str, hits: Mask, n_rows: tuple[int, int]) -> Finding:

@@ -177,6 +177,19 @@ def test_a_sample_of_a_large_training_table_still_tells() -> None:
     assert found["excess of near copies at 0.5%"].n < 4_000
 
 
+def test_a_long_synthetic_table_is_looked_through_by_a_sample_of_either_side() -> None:
+    given = evidence(near_memoriser, n=20_000)
+    pairs = 2 * 2_000 * len(given.synthetic)
+    short = Copies(max_pairs=pairs, least_near_rows=100)
+    found = {f.quantity: f for f in short.run(given, np.random.default_rng(0))}
+    assert found["copying p-value"].estimate < 1e-6
+    held_back = max(2_000, len(given.control))  # of the reference sample what is wanting, if anything
+    assert found["copying p-value"].n == len(given.train) + held_back
+    assert found["excess of near copies at 0.5%"].n == 2_000 + held_back
+    harmless = short.run(evidence(fresh_draw, n=20_000), np.random.default_rng(0))
+    assert next(f for f in harmless if f.quantity == "copying p-value").estimate >= 0.01
+
+
 def test_one_column_and_missing_cells_are_no_error() -> None:
     given = evidence(fresh_draw, n=2_000)
     schema = replace(given.schema, columns=(given.schema["waist_ratio"],))
