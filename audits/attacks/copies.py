@@ -43,7 +43,7 @@ from audits.evidence import Evidence
 from audits.finding import Audience, Finding
 from audits.hashes import GRID, Hashes, hashes
 from audits.joint import Contrast, joint_p_value
-from audits.rows import joined, one_row_per_unit
+from audits.rows import joined, one_row_per_unit, sampled
 from privacy.columns import Floats
 from privacy.schema import Schema
 from privacy.table import Table
@@ -100,7 +100,7 @@ class Copies:
         train = evidence.train.select(one_row_per_unit(evidence.train, rng))
         control = evidence.control.select(one_row_per_unit(evidence.control, rng))
         reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
-        control = joined(control, reference.select(_sample(len(reference), max(0, most - len(control)), rng)))
+        control = joined(control, sampled(reference, max(0, most - len(control)), rng))
         if min(len(train), len(control)) < MIN_UNITS:
             raise InconclusiveError(f"train or control has fewer than {MIN_UNITS} units")
         if not len(evidence.synthetic):

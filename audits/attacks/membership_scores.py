@@ -41,6 +41,10 @@ from privacy.table import Table
 MIN_REFERENCE = 50
 """Smallest reference sample that can set a threshold."""
 
+LEAST_REFERENCE, MAX_PAIRS = 10_000, 10_000_000_000
+"""Of the reference sample so many rows are used, or as many as make so many pairs with the synthetic rows, if that is
+more: each looks for its neighbours among them, and 10,000 set a threshold at a false positive rate of .1%."""
+
 NEIGHBOURS = 20
 """Most neighbours a density is estimated from."""
 
@@ -100,7 +104,8 @@ def targets_and_reference(evidence: Evidence, max_targets: int, rng: Generator) 
     reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
     if len(reference) < MIN_REFERENCE:
         raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
-    return targets, reference
+    most = max(LEAST_REFERENCE, MAX_PAIRS // max(1, len(evidence.synthetic)))
+    return targets, sampled(reference, most, rng)
 
 
 def attack_scores(

@@ -14,6 +14,7 @@ from hypothesis import given as given_
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from audits.attacks import membership_scores
 from audits.attacks.membership import MembershipInference
 from audits.distance import features, others
 from audits.errors import InconclusiveError
@@ -187,3 +188,12 @@ def test_too_little_of_anything_is_inconclusive() -> None:
         run(replace(given, reference=given.reference.select(few)))
     with pytest.raises(InconclusiveError, match="synthetic table"):
         run(replace(given, synthetic=given.synthetic.select(few)))
+
+
+def test_beside_a_long_synthetic_table_fewer_of_the_reference_sample_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = evidence(fresh_draw, n=4_000)
+    monkeypatch.setattr(membership_scores, "LEAST_REFERENCE", 60)
+    monkeypatch.setattr(membership_scores, "MAX_PAIRS", 100 * len(given.synthetic))
+    targets, reference = membership_scores.targets_and_reference(given, 1_000, np.random.default_rng(0))
+    assert len(reference) == 100 < len(given.reference)
+    assert len(targets.rows) <= 1_000
