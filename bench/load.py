@@ -37,12 +37,14 @@ class Crowd:
         think_seconds: mean pause between two requests of one user; uniform between half and one and a half of it.
         takers: share of the users who download.
         seconds: how long they stay.
+        warm_seconds: of these at first, while the worker's child starts; their answers are counted apart.
     """
 
     users: int
     think_seconds: float
     takers: float
     seconds: float
+    warm_seconds: float
 
 
 @dataclass(slots=True)
@@ -50,13 +52,19 @@ class Tally:
     """Seconds of every answer by address, and what was no success."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    warming: list[float] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
 
     def summary(self) -> dict[str, Any]:
         """Figures by address, and of all but the download together."""
         rest = [s for address, times in self.seconds.items() if address != "download" for s in times]
         shown = {address: figures(times) for address, times in sorted(self.seconds.items())}
-        return {"all but download": figures(rest), **shown, "refused": dict(self.refused)}
+        return {
+            "all but download": figures(rest),
+            "of the first seconds": figures(self.warming),
+            **shown,
+            "refused": dict(self.refused),
+        }
 
 
 def figures(seconds: Sequence[float]) -> dict[str, float]:
@@ -73,13 +81,15 @@ def figures(seconds: Sequence[float]) -> dict[str, float]:
 async def visit(http: httpx2.AsyncClient, crowd: Crowd, file: str, tally: Tally, rng: Generator) -> None:
     """One user until the end."""
     taker = rng.random() < crowd.takers
-    ends = perf_counter() + crowd.seconds
+    came = perf_counter()
+    ends, warm = came + crowd.seconds, came + crowd.warm_seconds
     await asyncio.sleep(rng.uniform(0, crowd.think_seconds))
     while perf_counter() < ends:
         address = file if taker and file else READS[int(rng.integers(len(READS)))]
         started = perf_counter()
         answer = await http.get(address, headers={"Accept": "text/html" if not address.startswith("/v1") else "*/*"})
-        tally.seconds["download" if address == file else address].append(perf_counter() - started)
+        counted = tally.seconds["download" if address == file else address] if started > warm else tally.warming
+        counted.append(perf_counter() - started)
         if not answer.is_success:
             tally.refused[f"{answer.status_code} {address}"] += 1
         await asyncio.sleep(rng.uniform(0.5, 1.5) * crowd.think_seconds)
@@ -115,9 +125,10 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=200)
     parser.add_argument("--think", type=float, default=5.0)
     parser.add_argument("--takers", type=float, default=0.1)
-    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--seconds", type=float, default=80.0)
+    parser.add_argument("--warm", type=float, default=20.0)
     given = parser.parse_args()
-    crowd = Crowd(given.users, given.think, given.takers, given.seconds)
+    crowd = Crowd(given.users, given.think, given.takers, given.seconds, given.warm)
     with served() as made:
         made.pad(FILE_BYTES)
         train(made)
