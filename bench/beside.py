@@ -27,13 +27,13 @@ from audits.registry import STANDARD
 from audits.release.gate import outcome_checks, worst
 from audits.release.policy import Policy, load_policy
 from audits.suite import run_suite
-from bench.gate import CLAIMED_DELTA, RELEASES, real_rows
+from bench.gate import RELEASES, evidence_of, real_rows
 from bench.generate import peak_megabytes
 from bench.peers.environment import HOME, describe, installed
 from bench.peers.registry import AUDITORS, System
 from bench.run import MEASURED, run
 from privacy.noise import system_noise
-from privacy.table import Table, make_table
+from privacy.table import Table
 
 QUESTIONS: Mapping[str, str] = {
     "copies": "copying p-value",
@@ -82,15 +82,7 @@ def main() -> None:
 
 def ours(parts: Parts, released: Table) -> Iterator[Answer]:
     """Our audits, one by one."""
-    evidence = Evidence(
-        schema=parts.train.schema,
-        train=parts.train,
-        pooled=parts.pooled,
-        control=parts.control,
-        reference=parts.reference,
-        synthetic=make_table(parts.train.schema, released.columns),
-        claimed_delta=CLAIMED_DELTA,
-    )
+    evidence = evidence_of(parts, released)
     policy = load_policy("public")
     for audit in STANDARD:
         if audit.name in QUESTIONS:

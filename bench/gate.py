@@ -93,15 +93,7 @@ def judged(
     parts = assign(whole.select(order[:n_rows]), design_for(None), system_noise())
     fresh = whole.select(order[n_rows : 2 * n_rows])
     released = release(parts, fresh, default_rng([run, 7]))
-    evidence = Evidence(
-        schema=whole.schema,
-        train=parts.train,
-        pooled=parts.pooled,
-        control=parts.control,
-        reference=parts.reference,
-        synthetic=make_table(whole.schema, released.columns),
-        claimed_delta=CLAIMED_DELTA,
-    )
+    evidence = evidence_of(parts, released)
     asked = load_policy(policy)
     start = perf_counter()
     outcomes = run_suite(suite, evidence, Streams(run))
@@ -122,6 +114,19 @@ def judged(
         ],
         "seconds": round(seconds, 2),
     }
+
+
+def evidence_of(parts: Parts, released: Table) -> Evidence:
+    """What the audits are given of a released table, of whatever origin."""
+    return Evidence(
+        schema=parts.train.schema,
+        train=parts.train,
+        pooled=parts.pooled,
+        control=parts.control,
+        reference=parts.reference,
+        synthetic=make_table(parts.train.schema, released.columns),
+        claimed_delta=CLAIMED_DELTA,
+    )
 
 
 def summary(lines: list[Mapping[str, Any]]) -> str:

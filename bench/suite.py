@@ -17,18 +17,18 @@ import numpy as np
 from numpy.random import Generator, default_rng
 
 from api.streams import Streams
-from audits.assignment import Parts, assign, design_for
+from audits.assignment import assign, design_for
 from audits.evidence import Evidence
 from audits.protocol import Audit
 from audits.registry import DEEP, STANDARD
 from audits.suite import run_suite
-from bench.gate import real_rows
+from bench.gate import evidence_of, real_rows
 from bench.generate import peak_megabytes
 from privacy.noise import system_noise
 from privacy.rehearsal import rehearsal
 from privacy.schema import Budget, Schema
 from privacy.schema_file import parse_schema
-from privacy.table import Table, make_table
+from privacy.table import Table
 from synthesizers.registry import synthesizer
 
 CITE = "made up for measuring"
@@ -67,26 +67,14 @@ def adult() -> Evidence:
     parts = assign(whole.select(np.arange(len(whole)) < 32_561), design_for(None), system_noise())
     plan = synthesizer("mst").plan(whole.schema, Budget(epsilon=1.0, delta=1e-6))
     model = plan.fit(parts.train, rehearsal(plan.cost, 1), default_rng(1), lambda _: None)
-    return _evidence(parts, model.sample(len(parts.train), default_rng(2)))
+    return evidence_of(parts, model.sample(len(parts.train), default_rng(2)))
 
 
 def made_up(n: int, width: int) -> Evidence:
     """So many private rows of so many columns, and as many fresh ones."""
     schema = _schema(width)
     parts = assign(_rows(schema, n, default_rng(1)), design_for(n), system_noise())
-    return _evidence(parts, _rows(schema, len(parts.train), default_rng(2)))
-
-
-def _evidence(parts: Parts, synthetic: Table) -> Evidence:
-    return Evidence(
-        schema=parts.train.schema,
-        train=parts.train,
-        pooled=parts.pooled,
-        control=parts.control,
-        reference=parts.reference,
-        synthetic=make_table(parts.train.schema, synthetic.columns),
-        claimed_delta=1e-6,
-    )
+    return evidence_of(parts, _rows(schema, len(parts.train), default_rng(2)))
 
 
 def _schema(width: int) -> Schema:

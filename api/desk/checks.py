@@ -17,7 +17,7 @@ from api.desk.desk import Desk
 from api.desk.monitors import pause, tell_stewards
 from api.desk.record import SERVICE, deciding, record
 from api.desk.requests import void_unopened
-from api.desk.runs import MOST_RUNS, OutdatedRunError, died_too_often
+from api.desk.runs import MOST_RUNS, OutdatedRunError, died_too_often, outdated
 from api.desk.states import AT_WORK, CHECK, CheckState, moved
 from api.store.database import reading
 from api.store.identity import now
@@ -103,7 +103,7 @@ def step(desk: Desk, run: CheckRun, text: str) -> None:
     with deciding(desk.engine) as session:
         found = _current(session, run)
         if found.stop_asked and text == KEEPING:
-            raise _outdated()
+            raise outdated()
         found.steps = [*found.steps, {"run": run.number, "step": text, "at": now()}]
 
 
@@ -163,14 +163,8 @@ def died_keeping() -> ReleaseError:
 def _current(session: Session, run: CheckRun) -> Check:
     found = session.get_one(Check, run.check)
     if found.run != run.number or found.state != CheckState.RUNNING:
-        raise _outdated()
+        raise outdated()
     return found
-
-
-def _outdated() -> OutdatedRunError:
-    return OutdatedRunError(
-        "This run is over.", why="Another took over, or it was stopped.", fix="Nothing is to be done."
-    )
 
 
 def _kept(found: Check) -> bool:

@@ -111,7 +111,7 @@ def step(desk: Desk, run: Run, text: str) -> None:
     with deciding(desk.engine) as session:
         found = _current(session, run)
         if found.stop_asked and text == SEALING:
-            raise _outdated()
+            raise outdated()
         session.add(Progress(release=run.release, run=run.number, step=text, at=now()))
 
 
@@ -190,11 +190,12 @@ def died_sealing() -> ReleaseError:
 def _current(session: Session, run: Run) -> Release:
     found = session.get_one(Release, run.release)
     if found.run != run.number or found.state != ReleaseState.RUNNING:
-        raise _outdated()
+        raise outdated()
     return found
 
 
-def _outdated() -> OutdatedRunError:
+def outdated() -> OutdatedRunError:
+    """The error of a run that is no longer the latest, or was stopped."""
     return OutdatedRunError(
         "This run is over.", why="Another took over, or it was stopped.", fix="Nothing is to be done."
     )

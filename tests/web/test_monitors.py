@@ -74,7 +74,10 @@ def test_the_story_with_the_client(service: Service) -> None:
     assert caught.value.kind == "conflict"
     steward.end_monitor(release)
     acts = [entry.body["act"] for entry in auditor.records() if entry.body["about"] == release]
-    assert acts[-5:] == ["monitor set", "check asked", "check started", "check", "monitor ended"]
+    # Both versions are of one population, so that drift is a false alarm: rare, allowed, and then proposed for.
+    proposed = ["release proposed"] if told.verdict == "drift" else []
+    started = acts.index("monitor set")
+    assert acts[started:] == ["monitor set", "check asked", "check started", "check", *proposed, "monitor ended"]
 
 
 def test_a_check_that_is_queued_is_cancelled(service: Service) -> None:
