@@ -163,7 +163,7 @@ def defect_of(error: BaseException) -> dict[str, str]:
         "title": "Something failed that should not",
         "what": f"The run ended with {type(error).__name__}.",
         "why": "This is a defect of the program, not of the request. The charge stands where the table was opened.",
-        "fix": "Run the same release with the command line and TABLEGATE_TRACE=1, inside.",
+        "fix": "Ask for the same on the command line with TABLEGATE_TRACE=1, inside, to see where.",
     }
 
 
@@ -174,7 +174,7 @@ def died_too_often() -> dict[str, str]:
         "title": "The run died",
         "what": "Its process ended without a word, every time it was tried.",
         "why": "Too little memory is the usual reason.",
-        "fix": "Ask for fewer rows or a smaller generator, or give workers more memory.",
+        "fix": "Give workers more memory, or ask for less: fewer rows, a smaller generator, fewer things compared.",
     }
 
 

@@ -10,10 +10,10 @@ from api.store.database import reading
 from api.store.identity import now
 from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Release
-from api.vault.vault import bundle_name
+from api.vault.vault import bundle_name, quarantine_name
 from api.work.checkpoints import write_checkpoint
 from api.work.installation import ServiceInstallation
-from api.work.shelf import clear, destroy_waiting, get_bundle, put_bundle, waiting_item
+from api.work.shelf import clear, destroy_waiting, get_bundle, get_waiting, put_bundle, waiting_item
 from audits.release.bundle import Bundle
 from audits.release.review import review
 from audits.release.verify import signed_predicate
@@ -37,6 +37,8 @@ def decide(desk: Desk, release: str) -> None:
         bundle = get_bundle(desk, release, found.bundle, folder)
         item = waiting_item(bundle)
         if not signed_predicate(bundle, key.fingerprint)["approvals"]:
+            if item is not None and desk.vault.keys.exists(quarantine_name(item)):
+                get_waiting(desk, item, folder)
             reviewed = review(bundle, approve=approve, said=said, quarantine=home.quarantine, key=key)
             put_bundle(desk, release, folder)
             _commit(desk, release, reviewed, approve=approve, people=[one.reviewer for one in said])

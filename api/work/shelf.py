@@ -45,16 +45,17 @@ def put_bundle(desk: Desk, release: str, folder: Path) -> str:
 
 
 def get_bundle(desk: Desk, release: str, digest: str, folder: Path) -> Path:
-    """Copy a stored bundle, and what waits for it, into a new folder; the bundle's place."""
+    """Copy a stored bundle into a new folder; its place there."""
     shutil.rmtree(folder, ignore_errors=True)
     desk.vault.files.take_out(bundle_name(release, digest), folder)
-    bundle = folder / BUNDLE
-    item = waiting_item(bundle)
-    if item is not None and desk.vault.keys.exists(quarantine_name(item)):
-        room = folder / "quarantine" / item
-        desk.vault.files.take_out(quarantine_name(item), room)
-        write_secret(room / KEY, desk.vault.keys.open(quarantine_name(item)))
-    return bundle
+    return folder / BUNDLE
+
+
+def get_waiting(desk: Desk, item: str, folder: Path) -> None:
+    """Copy a table that waits for a decision beside its bundle, with its key."""
+    room = folder / "quarantine" / item
+    desk.vault.files.take_out(quarantine_name(item), room)
+    write_secret(room / KEY, desk.vault.keys.open(quarantine_name(item)))
 
 
 def earlier_bundles(desk: Desk, dataset: Dataset, release: str, folder: Path) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""kill -9 at every commit and stored object of a release, a vote, a decision, an upload and a request; then again.
+"""kill -9 at every commit and stored object of a release, a check, a vote, a decision, an upload or a request.
 
 What must hold whatever the point: the ledger has one charge and it was opened at most once for every run that may have
 read; there is at most one verdict; no table is out that nobody approved; nothing is lost, every release ends in a state
@@ -13,17 +13,19 @@ from contextlib import suppress
 
 import pytest
 
-from api.desk import datasets, requests, room
+from api.desk import checks, datasets, monitors, requests, room
 from api.desk.desk import Desk
 from api.desk.runs import OutdatedRunError, begin, fail, problem_of
-from api.desk.states import DatasetState, ReleaseState
+from api.desk.states import CheckState, DatasetState, ReleaseState
 from api.store.tables import Release
+from api.work.checking import check as carry_out_check
 from api.work.decisions import decide
 from api.work.releasing import release as carry_out
 from api.work.tables import erase, ingest
 from privacy.errors import BudgetExceededError
 from tests.service.faults import killed_at, sampled
 from tests.service.scene import SMALL, Scene
+from tests.service.test_monitors import CHEAP, due, look, renewed
 from tests.service.test_requests import jobs, kinds
 
 pytestmark = pytest.mark.service
@@ -88,21 +90,72 @@ def test_a_release_killed_at_every_commit_is_charged_once_and_ends_well(scene: S
     assert counts["void"] == 0
 
 
+def test_a_check_killed_at_every_commit_is_charged_once_and_ends_well(scene: Scene) -> None:
+    """As a release: what was bought of a new version is bought once, and kept whole or not at all."""
+    dataset = scene.dataset()
+    renewed(scene, dataset, changed=False)
+    release = finish(scene, scene.request(dataset))
+    decided(scene, release, True, None)
+    monitors.set_monitor(scene.desk, scene["steward"], release.id, CHEAP, 0)
+    renewed(scene, dataset, changed=False)
+    points = check_on(scene, due(scene)[0], None)[1]
+    assert points[-1] == "after commit"
+    ends: Counter[str] = Counter()
+    bought = Counter(kinds(scene))["charge"]
+    for point in sampled(points):
+        renewed(scene, dataset, changed=False)
+        (asked,) = due(scene)
+        status, passed = check_on(scene, asked, point)
+        assert status == -9, points[point]
+        assert len(passed) == point + 1
+        check_on(scene, asked, None)
+        found = look(scene, release.id)[0]
+        assert found.id == asked
+        ends[found.state] += 1
+        assert found.state in (CheckState.DONE, CheckState.FAILED), passed[-1]
+        kept = scene.desk.vault.files.names(monitors.place(found))
+        assert (monitors.FACTS in kept) is (found.state == CheckState.DONE)
+        bought += 1
+        counts = Counter(kinds(scene))
+        assert (counts["charge"], counts["opened"], counts["void"]) == (bought, bought, 0)
+        if found.state == CheckState.FAILED:  # the monitor is paused until a steward has seen it
+            monitors.set_monitor(scene.desk, scene["steward"], release.id, CHEAP, 0)
+    print(f"\n{scene.desk.engine.dialect.name}: {len(points)} points, {dict(ends)}")  # noqa: T201 (figures for the documents)
+    assert ends[CheckState.DONE] >= ends[CheckState.FAILED]
+
+
+def check_on(scene: Scene, check: str, point: int | None) -> tuple[int, list[str]]:
+    """One run of a check in a fork, killed at a point or to its end; nothing where it is over."""
+    run = checks.begin(scene.desk, check, "here")
+
+    def job(desk: Desk) -> None:
+        assert run is not None
+        try:
+            carry_out_check(desk, run)
+        except OutdatedRunError as error:
+            checks.fail(desk, check, problem_of(error), run)
+
+    return (0, []) if run is None else killed_at(scene.desk, point, job)
+
+
 @pytest.mark.parametrize("approve", [True, False])
 def test_a_decision_killed_at_every_point_is_carried_out_as_decided(scene: Scene, approve: bool) -> None:
     dataset = scene.taken_in()
     found = finish(scene, scene.request(dataset))
     points = decided(scene, found, approve, None)
-    tried = sampled(points)
+    removed = [point for point, name in enumerate(points) if name == "before removing"]
+    tried = sorted(
+        {*sampled(points), removed[1]}
+    )  # there the key that opens the table is overwritten, and not yet gone
     for point in tried:
         found = finish(scene, scene.request(dataset))
         decided(scene, found, approve, point)
         assert approve or not out(scene, found.id)
-        killed_at(scene.desk, None, lambda desk, release=found.id: decide(desk, release))
+        assert killed_at(scene.desk, None, lambda desk, release=found.id: decide(desk, release))[0] == 0, points[point]
         ended = scene.look(found.id)
         assert ended.state == (ReleaseState.PUBLISHED if approve else ReleaseState.REJECTED), points[point]
         assert out(scene, found.id) is approve
-        assert scene.desk.vault.keys.names("quarantine") == []
+        assert scene.desk.vault.keys.names("quarantine") == [], points[point]
     assert Counter(kinds(scene))["review"] == len(tried) + 1
 
 
