@@ -149,5 +149,5 @@ class ForgetfulSynthesizer:
 
 def test_a_round_of_votes_without_noise_is_proven() -> None:
     budget = Budget(epsilon=1.0, delta=1e-2)
-    found = attacked(ForgetfulSynthesizer(), 50, vote_neighbours(), budget)
+    found = attacked(ForgetfulSynthesizer(), 80, vote_neighbours(), budget)
     assert found.epsilon_lower_bound > budget.epsilon
