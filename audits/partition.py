@@ -23,6 +23,8 @@ States = npt.NDArray[np.int8]
 Singles = npt.NDArray[np.float32]
 
 N_STATES = 3
+"""A number or ordered level is a value, missing or OTHER."""
+
 CHUNK = 256
 """Rows compared with all boxes at a time, so that intermediate arrays stay in cache."""
 
@@ -62,8 +64,9 @@ class Boxes:
     """What occurs in each of m blocks. Private.
 
     Attributes:
-        codes: for every column of levels, which codes occur, shape (codes, m).
-        states: for every column of values, which states occur, shape (3, m).
+        codes: for every column of levels, which codes occur, shape (codes + 1, m); the last row, where a query that
+            hides the column looks, is true throughout.
+        states: for every column of values, which states occur, shape (4, m); the last row as above.
         low: smallest value, shape (b, m); above `high` where a block has none.
         high: largest value, shape (b, m).
     """
@@ -76,8 +79,10 @@ class Boxes:
 
 def boxes(levels: Levels, n_codes: tuple[int, ...], values: Floats, states: States, blocks: tuple[Rows, ...]) -> Boxes:
     """The boxes of blocks of rows."""
-    codes = tuple(np.zeros((width, len(blocks)), np.bool_) for width in n_codes)
-    seen = tuple(np.zeros((N_STATES, len(blocks)), np.bool_) for _ in range(values.shape[1]))
+    codes = tuple(np.zeros((width + 1, len(blocks)), np.bool_) for width in n_codes)
+    seen = tuple(np.zeros((N_STATES + 1, len(blocks)), np.bool_) for _ in range(values.shape[1]))
+    for table in (*codes, *seen):
+        table[-1] = True
     low = np.full((values.shape[1], len(blocks)), np.inf, np.float32)
     high = -low
     for i, rows in enumerate(blocks):

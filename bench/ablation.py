@@ -11,6 +11,7 @@ is written beside FILE.
 - no weights: generated rows leave as they are drawn.
 - one for one: as many generator steps as critic steps (dp-ctgan).
 - small samples: a quarter of the units a step (dp-ctgan); a tenth of the teachers (pate-gan).
+- large share: a fifth of the squared budget to the adversary, whatever the epsilon.
 - large critic: four times the hidden units of critic or student.
 """
 
@@ -113,6 +114,13 @@ def large_critic(generator: Neural) -> Neural:
     return replace(generator, student_hidden=4 * generator.student_hidden)
 
 
+def large_share(generator: Neural) -> Neural:
+    """Ten times the default of dp-ctgan; as at epsilon 10 and above of pate-gan."""
+    if isinstance(generator, DPCTGAN):
+        return replace(generator, critic_share=0.2)
+    return replace(generator, full_share_at=NEXT_TO_NOTHING)
+
+
 VARIANTS: Mapping[str, Callable[[Neural], Neural]] = {
     "whole": whole,
     "marginals only": marginals_only,
@@ -121,6 +129,7 @@ VARIANTS: Mapping[str, Callable[[Neural], Neural]] = {
     "no weights": no_weights,
     "one for one": one_for_one,
     "small samples": small_samples,
+    "large share": large_share,
     "large critic": large_critic,
 }
 

@@ -31,8 +31,9 @@ from audits.bought.answers import Card, buy_card
 from audits.bought.card import card_questions
 from audits.bought.purchase import Bought
 from audits.bought.questions import Questions, tally
-from audits.distance import features, nearest
+from audits.distance import features
 from audits.release.policy import load_policy
+from audits.search import nearest
 from bench.gate import real_rows
 from privacy.columns import Floats
 from privacy.filter import PrivacyFilter

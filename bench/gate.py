@@ -27,13 +27,14 @@ from sklearn.tree import DecisionTreeClassifier
 from api.foreign import resolve
 from api.streams import Streams
 from audits.assignment import Parts, assign, design_for
-from audits.distance import features, others
+from audits.distance import features
 from audits.evidence import Evidence
 from audits.intervals import USUAL, clopper_pearson
 from audits.protocol import Audit
 from audits.registry import STANDARD
 from audits.release.gate import Verdict, one_run_check, outcome_checks, worst
 from audits.release.policy import Effect, load_policy
+from audits.search import others
 from audits.suite import run_suite
 from bench.run import SCHEMAS, SHARED
 from privacy.columns import LevelColumn

@@ -31,7 +31,7 @@ from numpy.random import Generator
 from audits.attacks.copies import Mask, Near, closest, excess_of, matches_of, near_of
 from audits.attacks.game import excesses_at_rates
 from audits.attacks.membership_scores import NEIGHBOURS, OF_ONE_TABLE, attack_scores, targets_and_reference
-from audits.distance import Features, features, nearest
+from audits.distance import Features, features
 from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, exact_finding, excess_finding
 from audits.evidence import Evidence
@@ -39,6 +39,7 @@ from audits.finding import Audience, Finding
 from audits.hashes import hashes
 from audits.joint import Contrast, joint_p_value
 from audits.rows import canonical, joined, one_row_per_unit, sampled
+from audits.search import nearest
 from privacy.table import Table, stacked
 
 RATE = 0.01

@@ -19,7 +19,7 @@ better attribute inference vulnerability measures", for precision at low recall.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -29,7 +29,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audits.attacks.game import Mask, Targets, success_findings, targets_of
-from audits.distance import features, neighbours
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.estimates import excess_finding
 from audits.evidence import Evidence
@@ -37,9 +37,12 @@ from audits.features import tree_matrix
 from audits.finding import Audience, Finding
 from audits.prediction import gradient_boosting
 from audits.rows import canonical, cells_of, sampled
+from audits.search import neighbours
 from privacy.columns import Column, Floats, LevelColumn, Role
 from privacy.schema import Schema
 from privacy.table import Table
+
+Places = npt.NDArray[np.intp]
 
 TOLERANCE = 0.05
 """Of a number's synthetic range between the quantiles of 5% and 95%."""
@@ -91,21 +94,20 @@ class AttributeInference:
         targets = targets_of(evidence, most, rng)
         released, population = canonical(evidence.synthetic), canonical(evidence.reference)
         tolerance = {column.name: _tolerance(column, released) for column in evidence.schema.columns}
-        secret = rng.integers(len(evidence.schema.columns), size=len(targets.rows))
-        found = [
-            *_findings(
-                "any column",
-                targets,
-                _of_each(targets, secret, released, tolerance, rng),
-                _of_each(targets, secret, population, tolerance, rng),
-            )
-        ]
-        for column in _secrets(evidence.schema):
-            near, learnt = (
-                [attack(targets.rows, rows, column, tolerance[column.name], rng) for rows in (released, population)]
-                for attack in (_nearest_row, self._learnt)
-            )
-            found += _findings(f"{column.name} by the nearest row", targets, *near)
+        secrets = _secrets(evidence.schema)
+        places = [evidence.schema.names.index(column.name) for column in secrets]
+        n = len(targets.rows)
+        hidden = [rng.integers(len(evidence.schema.columns), size=n), *(np.full(n, place) for place in places)]
+        any_column, *near = zip(
+            *(_by_the_nearest_row(targets.rows, rows, hidden, tolerance, rng) for rows in (released, population)),
+            strict=True,
+        )
+        found = [*_findings("any column", targets, *any_column)]
+        for column, of_nearest in zip(secrets, near, strict=True):
+            learnt = [
+                self._learnt(targets.rows, rows, column, tolerance[column.name], rng) for rows in (released, population)
+            ]
+            found += _findings(f"{column.name} by the nearest row", targets, *of_nearest)
             found += _findings(f"{column.name} by gradient boosting", targets, *learnt)
         return tuple(found)
 
@@ -124,29 +126,29 @@ def _secrets(schema: Schema) -> tuple[Column, ...]:
     return tuple(column for column in schema.columns if column.sensitive or column.role is Role.TARGET)
 
 
-def _nearest_row(victims: Table, known: Table, secret: Column, tolerance: float, rng: Generator) -> Guesses:
-    """Guesses the secret of the nearest known row; of equally near ones, of one at random."""
-    others = tuple(column for column in known.schema.columns if column.name != secret.name)
-    public = replace(known.schema, columns=others)
+def _by_the_nearest_row(
+    victims: Table, known: Table, hidden: list[Places], tolerance: dict[str, float], rng: Generator
+) -> list[Guesses]:
+    """Guesses the secret of the known row nearest on all else; of equally near ones, of one at random.
+
+    Args:
+        victims: n rows.
+        known: rows of the same schema.
+        hidden: questions: for each, the place in the schema of every victim's secret column, shape (n,). All are asked
+            in one search, for which the known rows are put in order once.
+        tolerance: how far a guess may be off, by column.
+        rng: breaks ties.
+    """
+    schema, n = known.schema, len(victims)
     known = known.select(rng.permutation(len(known)))
-    rows, far = neighbours(features(victims, public), features(known, public), 1)
-    return Guesses(_right(cells_of(known, secret)[rows[:, 0]], victims, secret, tolerance), -far[:, 0])
-
-
-def _of_each(
-    targets: Targets, secret: npt.NDArray[np.int64], known: Table, tolerance: dict[str, float], rng: Generator
-) -> Guesses:
-    """Guesses by the nearest row, of a secret column of each target's own."""
-    victims = targets.rows
-    right, confidence = np.zeros(len(victims), bool), np.zeros(len(victims))
-    for j, column in enumerate(known.schema.columns):
-        at = np.flatnonzero(secret == j)
-        if len(at):
-            guesses = _nearest_row(victims.select(at), known, column, tolerance[column.name], rng)
-            right[at] = guesses.right
-            if guesses.confidence is not None:
-                confidence[at] = guesses.confidence
-    return Guesses(right, confidence)
+    secret, asked = np.concatenate(hidden), victims.select(np.tile(np.arange(n), len(hidden)))
+    rows, far = neighbours(features(asked, schema, secret), features(known, schema), 1)
+    right = np.zeros(len(asked), bool)
+    for place, column in enumerate(schema.columns):
+        at = np.flatnonzero(secret == place)
+        guess = cells_of(known, column)[rows[at, 0]]
+        right[at] = _right(guess, asked.select(at), column, tolerance[column.name])
+    return [Guesses(right[at : at + n], -far[at : at + n, 0]) for at in range(0, len(asked), n)]
 
 
 def _regressed(victims: Table, known: Table, secret: Column, rng: Generator) -> Floats:

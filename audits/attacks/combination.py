@@ -23,10 +23,11 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from audits.attacks.game import Mask, excesses_at_rates
 from audits.attacks.membership import RATES
 from audits.attacks.membership_scores import scored_targets
-from audits.distance import features, others
+from audits.distance import features
 from audits.estimates import auc_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
+from audits.search import others
 from privacy.columns import Floats
 
 FOLDS = 5

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from audits.distance import features, join, nearest, others
+from audits.distance import features, join
 from audits.errors import InconclusiveError
 from audits.estimates import exact_finding, excess_finding
 from audits.evidence import Evidence
@@ -44,6 +44,7 @@ from audits.finding import Audience, Finding
 from audits.hashes import GRID, Hashes, hashes
 from audits.joint import Contrast, joint_p_value
 from audits.rows import joined, one_row_per_unit, sampled
+from audits.search import nearest, others
 from privacy.columns import Floats
 from privacy.schema import Schema
 from privacy.table import Table

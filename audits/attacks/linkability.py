@@ -24,11 +24,12 @@ import numpy.typing as npt
 from numpy.random import Generator
 
 from audits.attacks.game import Targets, success_findings, targets_of
-from audits.distance import features, neighbours
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.finding import Finding
 from audits.rows import canonical
+from audits.search import neighbours
 from privacy.columns import Column
 from privacy.schema import Schema
 from privacy.table import Table

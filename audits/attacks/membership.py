@@ -24,11 +24,12 @@ from numpy.random import Generator
 from audits.attacks.game import Mask, Targets, excesses_at_rates
 from audits.attacks.membership_scores import scored_targets
 from audits.attacks.one_run import best_guesses, epsilon_bound, reach
-from audits.distance import Features, features, others
+from audits.distance import Features, features
 from audits.estimates import auc_finding, rate_finding
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding, Interval
 from audits.intervals import USUAL, detectable_difference, tpr_at_fpr
+from audits.search import others
 from privacy.columns import Floats
 
 MIN_TAIL = 20

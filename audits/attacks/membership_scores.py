@@ -29,11 +29,12 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from audits.attacks.game import Targets, targets_of
 from audits.cells import cells, n_cells
-from audits.distance import features, nearest, others
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.features import tree_matrix
 from audits.rows import canonical, one_row_per_unit, sampled
+from audits.search import nearest, others
 from privacy.columns import Column, Floats, LevelColumn, NumberColumn
 from privacy.schema import Schema
 from privacy.table import Table
@@ -41,9 +42,10 @@ from privacy.table import Table
 MIN_REFERENCE = 50
 """Smallest reference sample that can set a threshold."""
 
-LEAST_REFERENCE, MAX_PAIRS = 10_000, 10_000_000_000
-"""Of the reference sample so many rows are used, or as many as make so many pairs with the synthetic rows, if that is
-more: each looks for its neighbours among them, and 10,000 set a threshold at a false positive rate of .1%."""
+LEAST_SEARCHED, MAX_SEARCHED_PAIRS = 10_000, 10_000_000_000
+"""So many targets and so many rows of the reference sample are used, or as many as make so many pairs with the
+synthetic rows, if that is more: each looks for its neighbours among them, and 10,000 set a threshold at a false
+positive rate of .1%."""
 
 NEIGHBOURS = 20
 """Most neighbours a density is estimated from."""
@@ -59,7 +61,7 @@ FOLDS = 2
 
 MAX_LEARN = 20_000
 BINS = 20
-MAX_PAIRS = 150
+MAX_MARGINALS = 150
 MAX_PAIR_CELLS = 1_000_000
 PRIOR = 1.0
 """Rows added to a cell's count in both tables, in proportion to the synthetic share of the cell and half a cell."""
@@ -100,11 +102,11 @@ def targets_and_reference(evidence: Evidence, max_targets: int, rng: Generator) 
     Raises:
         InconclusiveError: fewer than 100 targets a side, or 50 reference rows.
     """
-    targets = targets_of(evidence, max_targets, rng)
+    most = max(LEAST_SEARCHED, MAX_SEARCHED_PAIRS // max(1, len(evidence.synthetic)))
+    targets = targets_of(evidence, min(max_targets, most), rng)
     reference = evidence.reference.select(one_row_per_unit(evidence.reference, rng))
     if len(reference) < MIN_REFERENCE:
         raise InconclusiveError(f"the reference sample has fewer than {MIN_REFERENCE} units")
-    most = max(LEAST_REFERENCE, MAX_PAIRS // max(1, len(evidence.synthetic)))
     return targets, sampled(reference, most, rng)
 
 
@@ -221,8 +223,8 @@ def _by_marginals(
     """Sum over marginals of the log-ratio of a row's cell in the synthetic table and in the population."""
     known = {tuple(clique) for clique in measured if all(name in schema.names for name in clique)}
     cliques = sorted(known) or [(name,) for name in schema.names] + list(combinations(schema.names, 2))
-    if len(cliques) > MAX_PAIRS:
-        cliques = [cliques[i] for i in np.sort(rng.choice(len(cliques), MAX_PAIRS, replace=False))]
+    if len(cliques) > MAX_MARGINALS:
+        cliques = [cliques[i] for i in np.sort(rng.choice(len(cliques), MAX_MARGINALS, replace=False))]
     codes = {c.name: [cells(t, c, BINS) for t in (targets, reference, released)] for c in schema.columns}
     width = {c.name: n_cells(c, BINS) for c in schema.columns}
     on_targets, on_reference = np.zeros(len(targets)), np.zeros(len(reference))

@@ -33,7 +33,7 @@ from numpy.random import Generator
 
 from audits.attacks.game import MIN_TARGETS, Mask
 from audits.cells import cells, n_cells
-from audits.distance import features, nearest, others
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.estimates import auc_finding, estimate_finding, mean_variance
 from audits.evidence import Evidence, Run
@@ -41,6 +41,7 @@ from audits.finding import Audience, Finding, Interval
 from audits.intervals import STRICT, USUAL, proportion_difference
 from audits.rows import joined, one_row_per_unit
 from audits.scores import macro_auc
+from audits.search import nearest, others
 from privacy.columns import Floats
 from privacy.table import Table
 

@@ -26,13 +26,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.random import Generator
 
-from audits.distance import features, neighbours, others
+from audits.distance import features
 from audits.estimates import estimate_finding
 from audits.evidence import Evidence
 from audits.fairness.gaps import jackknife_variance
 from audits.features import linear_matrix
 from audits.fidelity.samples import equal_samples
 from audits.finding import Finding
+from audits.search import neighbours, others
 from privacy.columns import Floats
 from privacy.table import Table
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audits import distance
-from audits.distance import Features, features, join, nearest, others
+from audits import search
+from audits.distance import Features, features, join
+from audits.search import nearest, neighbours, others
 from privacy.schema_file import parse_schema
 from privacy.table import Table, make_table
 from tests.tables import MIXED_DOCUMENT, low_cardinality, mixed_schema, population
@@ -40,11 +41,12 @@ def by_hand(queries: Features, reference: Features) -> np.ndarray:
     """All squared distances, one column at a time, in double precision."""
     squared = np.zeros((len(queries), len(reference)))
     for j in range(queries.levels.shape[1]):
-        squared += queries.levels[:, None, j] != reference.levels[None, :, j]
+        asked = queries.levels[:, None, j]
+        squared += (asked != reference.levels[None, :, j]) & (asked != -1)
     for j in range(queries.values.shape[1]):
         x, y = queries.values[:, None, j], reference.values[None, :, j]
         s, t = queries.states[:, None, j], reference.states[None, :, j]
-        squared += np.where((s == 0) & (t == 0), (x - y) ** 2, s != t)
+        squared += np.where((s == 0) & (t == 0), (x - y) ** 2, (s != t) & (s != 3))
     return squared
 
 
@@ -98,8 +100,8 @@ def test_nearest_agrees_with_all_pairs(left, right, k: int) -> None:
 
 @pytest.mark.parametrize("k", [1, 5, 20])
 def test_nearest_agrees_with_all_pairs_across_blocks(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distance, "QUERY_BLOCK", 128)
-    monkeypatch.setattr(distance, "REFERENCE_BLOCK", 1_024)
+    monkeypatch.setattr(search, "QUERY_BLOCK", 128)
+    monkeypatch.setattr(search, "REFERENCE_BLOCK", 1_024)
     schema = mixed_schema()
     queries, reference = features(population(300, 1), schema), features(population(2_500, 2), schema)
     truth = np.sqrt(np.sort(by_hand(queries, reference), axis=1)[:, :k])
@@ -142,6 +144,24 @@ def test_ties_in_a_table_of_few_distinct_rows_are_exact() -> None:
     rows = features(table, table.schema)
     truth = np.sqrt(np.sort(by_hand(rows, rows), axis=1)[:, :20])
     assert np.array_equal(nearest(rows, rows, 20), truth)
+
+
+@pytest.mark.parametrize("block", [1, 64, 10_000])
+def test_a_hidden_column_is_compared_with_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row hides one of its own: as near as if that column were not there."""
+    monkeypatch.setattr(search, "REFERENCE_BLOCK", block)
+    monkeypatch.setattr(search, "MAX_ONE_HOT", 10)
+    schema = mixed_schema()
+    queries, reference = population(400, 1), population(900, 2)
+    hidden = np.random.default_rng(0).integers(len(schema.columns) + 1, size=len(queries))
+    rows, far = neighbours(features(queries, schema, hidden), features(reference, schema), 2)
+    for place in range(len(schema.columns) + 1):
+        at = np.flatnonzero(hidden == place)
+        left = replace(schema, columns=tuple(c for i, c in enumerate(schema.columns) if i != place))
+        truth = by_hand(features(queries.select(at), left), features(reference, left))
+        assert len(at) > 10
+        assert np.allclose(far[at], np.sqrt(np.sort(truth, axis=1)[:, :2]), atol=1e-9)
+        assert np.allclose(truth[np.arange(len(at)), rows[at, 0]], truth.min(axis=1), atol=1e-9)
 
 
 def test_order_of_the_reference_does_not_matter() -> None:

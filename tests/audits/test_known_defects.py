@@ -19,7 +19,7 @@ from audits.attacks.attribute_inference import AttributeInference
 from audits.attacks.copies import Copies
 from audits.attacks.membership import MembershipInference
 from audits.attacks.singling_out import SinglingOut
-from audits.distance import features, nearest
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.fidelity.detection import Detection
@@ -28,6 +28,7 @@ from audits.intervals import USUAL, clopper_pearson, proportion_difference
 from audits.protocol import Audit
 from audits.release.gate import Verdict, outcome_checks
 from audits.release.policy import load_policy
+from audits.search import nearest
 from audits.suite import run_suite
 from privacy.schema_file import parse_schema
 from privacy.table import Table, make_table

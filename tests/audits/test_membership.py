@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from audits.attacks import membership_scores
 from audits.attacks.membership import MembershipInference
-from audits.distance import features, others
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.finding import Audience, Finding
+from audits.search import others
 from privacy.table import Table
 from tests.controls import (
     contaminated,
@@ -190,10 +191,13 @@ def test_too_little_of_anything_is_inconclusive() -> None:
         run(replace(given, synthetic=given.synthetic.select(few)))
 
 
-def test_beside_a_long_synthetic_table_fewer_of_the_reference_sample_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_beside_a_long_synthetic_table_fewer_are_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
     given = evidence(fresh_draw, n=4_000)
-    monkeypatch.setattr(membership_scores, "LEAST_REFERENCE", 60)
-    monkeypatch.setattr(membership_scores, "MAX_PAIRS", 100 * len(given.synthetic))
+    monkeypatch.setattr(membership_scores, "LEAST_SEARCHED", 60)
+    monkeypatch.setattr(membership_scores, "MAX_SEARCHED_PAIRS", 300 * len(given.synthetic))
     targets, reference = membership_scores.targets_and_reference(given, 1_000, np.random.default_rng(0))
-    assert len(reference) == 100 < len(given.reference)
-    assert len(targets.rows) <= 1_000
+    assert len(reference) == min(300, len(given.reference))
+    assert len(targets.rows) == 300
+    monkeypatch.setattr(membership_scores, "LEAST_SEARCHED", 900)
+    targets, _ = membership_scores.targets_and_reference(given, 1_000, np.random.default_rng(0))
+    assert len(targets.rows) > 300

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audits import distance
-from audits.distance import Features, nearest
+from audits import search
+from audits.distance import Features
 from audits.partition import boxes, partition, reach
+from audits.search import nearest
 from tests.audits.test_distance import by_hand
 
 
@@ -68,9 +69,9 @@ def test_the_box_of_one_row_is_the_row() -> None:
 @pytest.mark.parametrize("size", [1, 4, 50])
 def test_small_blocks_miss_no_neighbour(k: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks smaller than k, most of them passed over: the k nearest of 1,500 rows all the same."""
-    monkeypatch.setattr(distance, "REFERENCE_BLOCK", size)
-    monkeypatch.setattr(distance, "MAX_BLOCKS", 5_000)
-    monkeypatch.setattr(distance, "QUERY_BLOCK", 100)
+    monkeypatch.setattr(search, "REFERENCE_BLOCK", size)
+    monkeypatch.setattr(search, "MAX_BLOCKS", 5_000)
+    monkeypatch.setattr(search, "QUERY_BLOCK", 100)
     queries, reference = made_up(250, (2, 7, 30), 2, 3), made_up(1_500, (2, 7, 30), 2, 4)
     truth = np.sqrt(np.sort(by_hand(queries, reference), axis=1)[:, :k])
     assert np.allclose(nearest(queries, reference, k), truth, atol=1e-9)

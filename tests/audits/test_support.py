@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics.pairwise import rbf_kernel
 
-from audits.distance import features, nearest, others
+from audits.distance import features
 from audits.evidence import Evidence
 from audits.features import linear_matrix
 from audits.fidelity.mean_discrepancy import MeanDiscrepancy, discrepancy, fourier_features
 from audits.fidelity.support import LEVELS, Support
 from audits.finding import Finding
+from audits.search import nearest, others
 from privacy.table import Table, make_table
 from tests.controls import evidence, fresh_draw, majority_only
 from tests.tables import number_columns

@@ -17,11 +17,12 @@ from audits.attacks.attribute_inference import AttributeInference
 from audits.attacks.game import MAX_RATIO, targets_of
 from audits.attacks.linkability import Linkability
 from audits.attacks.singling_out import SinglingOut
-from audits.distance import features, nearest, neighbours
+from audits.distance import features
 from audits.errors import InconclusiveError
 from audits.evidence import Evidence
 from audits.finding import Finding
 from audits.protocol import Audit
+from audits.search import nearest, neighbours
 from privacy.schema_file import parse_schema
 from privacy.table import Table, make_table
 from tests.controls import contaminated, evidence, fresh_draw, fresh_draw_of, memoriser
