@@ -1,7 +1,8 @@
 """The report on paper: the page of `audits.release.report` as one PDF, for files of record.
 
 The page is the source and has its own rules for print, so paper shows what the page shows. WeasyPrint (extra `pdf`)
-sets it: no browser, no clock, no random number, hence equal pages give equal bytes. A page may come from somebody
+sets it: no browser, no clock, no random number, hence equal pages give equal bytes where the library HarfBuzz-Subset is
+at hand; without it fonts are cut by fontTools, and bytes differ. A page may come from somebody
 else's bundle; whatever it asks to be fetched, from a disk or a network, is refused.
 """
 
@@ -26,7 +27,8 @@ def on_paper(page: str) -> bytes:
         raise RequestError(
             "A report cannot be printed here.",
             why="WeasyPrint or the text library Pango, which it needs, is not installed.",
-            fix="Install the extra, tablegate[pdf], and Pango (Debian: libpango-1.0-0, libpangoft2-1.0-0).",
+            fix="Install the extra, tablegate[pdf], Pango and HarfBuzz (Debian: libpango-1.0-0, libpangoft2-1.0-0, "
+            "libharfbuzz-subset0).",
         ) from error
     printed: bytes = HTML(string=page, url_fetcher=URLFetcher(allowed_protocols=())).write_pdf(pdf_variant="pdf/ua-1")
     return printed

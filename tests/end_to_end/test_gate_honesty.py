@@ -40,6 +40,7 @@ from audits.release.certificate import Certificate, code_digest, load_certificat
 from audits.release.gate import CLAIM, Decision, Verdict, decide
 from audits.release.policy import Effect, load_policy
 from audits.suite import run_suite
+from bench.gate import CLAIMED_DELTA, evidence_of
 from privacy.accounting import Claim, accountant_of
 from privacy.filter import PrivacyFilter
 from privacy.noise import seeded_noise
@@ -63,7 +64,7 @@ from tests.controls import (
 from tests.end_to_end.scene import OPEN, scene
 from tests.tables import population
 
-BUDGET = Budget(epsilon=1.0, delta=1e-6)
+BUDGET = Budget(epsilon=1.0, delta=CLAIMED_DELTA)
 ATTACKS: tuple[Audit, ...] = (
     Content(),
     Copies(),
@@ -98,16 +99,7 @@ class Made:
 
     def evidence(self, synthetic: Table) -> Evidence:
         """What the audits are given."""
-        parts = self.parts
-        return Evidence(
-            schema=parts.train.schema,
-            train=parts.train,
-            pooled=parts.pooled,
-            control=parts.control,
-            reference=parts.reference,
-            synthetic=synthetic,
-            claimed_delta=BUDGET.delta,
-        )
+        return evidence_of(self.parts, synthetic)
 
     def planted(self, fault: Synthetic, others: Table, seed: int) -> Table:
         """The others, of which 1% are replaced by rows of a fault."""
