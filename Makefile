@@ -20,9 +20,10 @@ test: $(READY)
 # drop databases on; nothing of it is kept.
 POSTGRESQL ?= postgresql+psycopg://postgres@127.0.0.1:5432/postgres
 SERVICE_TESTS ?= tests/service tests/web
+SERVICE_MARKS ?= not browser
 test-service: $(READY)
 	OMP_NUM_THREADS=1 TABLEGATE_TEST_POSTGRESQL=$(POSTGRESQL) $(BIN)/python -m pytest --no-cov $(SERVICE_TESTS) \
-		-m "not browser"
+		-m "$(SERVICE_MARKS)"
 
 # Larger samples and longer sweeps: smaller error rates, real tables, every combination.
 test-thorough: $(READY)

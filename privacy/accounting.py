@@ -3,11 +3,11 @@
 A plan whose events are fixed beforehand is claimed by privacy-loss distributions (PLD); one with selections, whose
 later parameters depend on earlier results, by Rényi curves (RDP). Both accountants are dp_accounting's. Gaussians are
 first composed into one, which is exact (m of noise multiplier z are one of z / sqrt(m)); all other multiplicity is
-applied by `PrivacyCost`.
+applied by `PrivacyCost`. Where Gaussians are all there is, the loss distribution is known in closed form.
 
 A released delta is a total: failure probabilities of discovered lists are taken off before an accountant sees it.
-Sources: Koskela et al. 2020 and Doroshenko et al. 2022 (PLD); Canonne, Kamath & Steinke 2020, proposition 12 (RDP to
-epsilon); Bun & Steinke 2016 (zCDP).
+Sources: Koskela et al. 2020 and Doroshenko et al. 2022 (PLD); Balle & Wang 2018, theorem 8 (Gaussians); Canonne,
+Kamath & Steinke 2020, proposition 12 (RDP to epsilon); Bun & Steinke 2016 (zCDP).
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from enum import StrEnum
 from functools import lru_cache, reduce
 from typing import TypeAlias
 
+import numpy as np
+from dp_accounting.gaussian_mechanism import get_epsilon_gaussian
 from dp_accounting.pld import privacy_loss_distribution
 from dp_accounting.rdp import compute_epsilon
 from scipy.optimize import minimize_scalar
@@ -37,9 +39,11 @@ PLD_INTERVAL = 1e-4
 """Discretisation of privacy losses. The accountant rounds up, its optimistic twin down."""
 
 _Fixed: TypeAlias = Gaussian | SampledGaussian | Laplace
+_NOT_GAUSSIAN = (SampledGaussian, Laplace)
 
 PLD_LIMIT = 100.0
-"""Above this the Rényi bound stands for the PLD: a loss distribution that wide fills the memory and helps nobody."""
+"""Above this Rényi bound no loss distribution is made, and the bound stands for it where there is no closed form: one
+that wide fills the memory and helps nobody."""
 
 
 class Accountant(StrEnum):
@@ -65,7 +69,7 @@ class Recomputation:
     Attributes:
         epsilon: by the claimed accountant.
         rdp: by Rényi curves.
-        optimistic: a lower estimate, by PLD rounded down; None for plans with selections.
+        optimistic: a lower estimate, by PLD rounded down; None for plans with selections, and above `PLD_LIMIT`.
         closed_form: from total rho, for plans of Gaussians and selections; None otherwise.
     """
 
@@ -109,9 +113,12 @@ def _epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant) -> floa
     left = delta - cost.delta
     if left <= 0:
         return math.inf
-    bound = rdp_epsilon(cost.rdp(ORDERS), left)
     if accountant is Accountant.PLD and accountant_of(cost) is Accountant.RDP:
         return math.inf
+    if accountant is Accountant.PLD and not any(isinstance(e, _NOT_GAUSSIAN) for e, _ in cost.events):
+        with np.errstate(divide="ignore"):  # far above the answer delta is zero, and its logarithm is asked for
+            return float(get_epsilon_gaussian(gaussian_multiplier(cost), left))
+    bound = rdp_epsilon(cost.rdp(ORDERS), left)
     if accountant is Accountant.RDP or bound > PLD_LIMIT:
         return bound
     return _pld_epsilon(cost, left)
@@ -120,11 +127,13 @@ def _epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant) -> floa
 def recompute(cost: PrivacyCost, delta: float, accountant: Accountant) -> Recomputation:
     """Price events a second time, for the gate and for `verify`."""
     fixed = accountant is Accountant.PLD
+    rdp = epsilon_of(cost, delta, Accountant.RDP)
+    narrow = fixed and rdp <= PLD_LIMIT
     closed = [_closed_form(case, delta) for case in cost.cases]
     return Recomputation(
         epsilon=epsilon_of(cost, delta, accountant),
-        rdp=epsilon_of(cost, delta, Accountant.RDP),
-        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if fixed else None,
+        rdp=rdp,
+        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if narrow else None,
         closed_form=None if fixed or None in closed else max(e for e in closed if e is not None),
     )
 
@@ -188,7 +197,7 @@ def _optimistic_epsilon(cost: PrivacyCost, delta: float) -> float:
 def _composed_epsilon(cost: PrivacyCost, delta: float, *, rounded_up: bool) -> float:
     multiplier = gaussian_multiplier(cost)
     parts: list[tuple[_Fixed, int]] = [(Gaussian(multiplier), 1)] if math.isfinite(multiplier) else []
-    parts += [(event, n) for event, n in cost.merged.events if isinstance(event, Laplace | SampledGaussian)]
+    parts += [(event, n) for event, n in cost.merged.events if isinstance(event, _NOT_GAUSSIAN)]
     if not parts:
         return 0.0
     distributions = [_distribution(event, rounded_up).self_compose(n) for event, n in parts]

@@ -2,11 +2,12 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
+from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
 from privacy.accounting import (
     Accountant,
@@ -27,10 +28,11 @@ from privacy.schema import Budget
 ROWS, DELTA = 32_561, 1e-6
 
 
-def analytic_gaussian_delta(epsilon: float, multiplier: float) -> float:
-    """Balle & Wang 2018, theorem 8: the exact delta of a Gaussian mechanism."""
-    mu = 1 / multiplier
-    return float(norm.cdf(mu / 2 - epsilon / mu) - math.exp(epsilon) * norm.cdf(-mu / 2 - epsilon / mu))
+def analytic_gaussian_delta(epsilon: float, multiplier: float) -> mpmath.mpf:
+    """Balle & Wang 2018, theorem 8: the exact delta of a Gaussian mechanism, in 60 digits."""
+    with mpmath.workdps(60):
+        mu, e = 1 / mpmath.mpf(multiplier), mpmath.mpf(epsilon)
+        return mpmath.ncdf(mu / 2 - e / mu) - mpmath.exp(e) * mpmath.ncdf(-mu / 2 - e / mu)
 
 
 @pytest.mark.parametrize(
@@ -129,8 +131,25 @@ def test_a_selection_cannot_be_claimed_by_pld() -> None:
 
 
 def test_wide_loss_distributions_fall_back_to_the_renyi_bound() -> None:
-    cost = once(Gaussian(0.05))
+    cost = once(Laplace(0.005))
     assert epsilon_of(cost, DELTA) == rdp_epsilon(cost.rdp(ORDERS), DELTA) > 100
+    assert recompute(cost, DELTA, Accountant.PLD).optimistic is None
+
+
+@pytest.mark.parametrize("delta", [1e-9, 1e-6, 1e-2])
+@pytest.mark.parametrize("z", [1e-3, 0.05, 0.3, 1.0, 4.0, 50.0, 1e3, 1e5])
+def test_gaussians_have_their_exact_epsilon(z: float, delta: float) -> None:
+    """Enough one part in 10^6 above the answer, and not one part below it."""
+    found = epsilon_of(once(Gaussian(2 * z)) * 4, delta)
+    assert analytic_gaussian_delta(found + 1e-6 * found + 1e-10, z) <= delta
+    assert found == 0 or analytic_gaussian_delta(found - 1e-6 * found - 1e-10, z) > delta
+
+
+@pytest.mark.parametrize("z", [0.5, 2.0, 20.0])
+def test_gaussians_cost_what_a_loss_distribution_of_them_says(z: float) -> None:
+    """Which is dp_accounting's second method, rounded up."""
+    discretised = from_gaussian_mechanism(z, value_discretization_interval=1e-4).get_epsilon_for_delta(DELTA)
+    assert epsilon_of(once(Gaussian(z)), DELTA) == pytest.approx(discretised, rel=1e-6)
 
 
 def test_nothing_costs_nothing() -> None:
