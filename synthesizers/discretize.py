@@ -38,6 +38,12 @@ MASS_SHARE = 0.7
 DIGITS = 4
 """Significant digits of the range that a drawn real number keeps."""
 
+SPECIAL_STDDEVS = 4.0
+"""How many standard deviations of noise a count of OTHER or missing must pass to be believed. Noise that passes puts
+cells into every drawn table that the real one lacks, a level outside a label among them. A table of fifteen columns has
+about thirty such counts: three standard deviations let one of them through in one run of twenty-five, four in one of a
+thousand."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attribute:
@@ -228,7 +234,7 @@ def merge(
         n = len(kept) + len(kinds)
     drawn = mass.copy()
     for code in range(ordinary, attribute.size):
-        if noisy[code] > 3 * stddev:
+        if noisy[code] > SPECIAL_STDDEVS * stddev:
             cell_of[code], n = n, n + 1
         else:
             # Its few rows, if any, are counted with the largest cell and never drawn.

@@ -205,6 +205,18 @@ def test_insignificant_missing_and_other_are_never_drawn() -> None:
     assert set(drawn) == {0, 1, 3}
 
 
+def test_noise_alone_draws_no_other_and_no_missing() -> None:
+    """Of 20,000 counts of nothing .6 are believed on average, more than 7 once in a million; three standard deviations
+    would believe 27. Counts of ten standard deviations are all believed."""
+    rng = np.random.default_rng(7)
+    field = {"name": "k", "type": "string", "categories": ["a", "b"], "source": "public", "cite": "c"}
+    (attribute,) = attributes_of(Domains(schema=schema_of(field)), 16)
+    for count, n, least, most in ((0.0, 10_000, 0, 7), (300.0, 100, 200, 200)):
+        noisy = np.c_[np.full((n, 2), 1000.0), count + rng.normal(0, 30, (n, 2))]
+        believed = sum(merge(attribute, row, 30.0, 8).n_cells - 2 for row in noisy)
+        assert least <= believed <= most
+
+
 def test_spikes_keep_a_cell_of_their_own() -> None:
     column = number_column(source="public", cite="c", constraints={"minimum": 0, "maximum": 99})
     schema = schema_of(number(source="public", cite="c", constraints={"minimum": 0, "maximum": 99}))
