@@ -13,20 +13,19 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.desk.charges import opened, void_unopened
 from api.desk.desk import Desk
 from api.desk.monitors import pause, tell_stewards
 from api.desk.record import SERVICE, deciding, record
-from api.desk.requests import void_unopened
 from api.desk.runs import MOST_RUNS, OutdatedRunError, died_too_often, outdated
 from api.desk.states import AT_WORK, CHECK, CheckState, moved
 from api.store.database import reading
 from api.store.identity import now
-from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Check, Dataset, Release
 from audits.drift.verdicts import State
 from privacy.errors import ReleaseError
 from privacy.filter import PrivacyFilter
-from privacy.ledger import Charge, Ledger
+from privacy.ledger import Charge
 from privacy.noise import NoiseSource
 
 KEEPING = "keeping the result"
@@ -89,13 +88,7 @@ def open_charge(desk: Desk, run: CheckRun, noise: NoiseSource) -> tuple[Charge, 
     """
     with deciding(desk.engine) as session:
         found = _current(session, run)
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
-        charge = ledger.charge_of(found.charge)
-        if not ledger.stages(charge)[0]:
-            return charge, ledger.open(charge, noise)
-        if _kept(found):
-            raise died_keeping()
-        return charge, ledger.reopen(charge, noise, f"run {run.number - 1} died before anything left its process")
+        return opened(session, found.charge, noise, run.number, died_keeping() if _kept(found) else None)
 
 
 def step(desk: Desk, run: CheckRun, text: str) -> None:

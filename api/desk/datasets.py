@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.access.roles import Action, Principal
+from api.desk.charges import ledger_in
 from api.desk.desk import LIGHT, Desk, Job, dataset_for
 from api.desk.errors import ConflictError, not_found
 from api.desk.formulas import check_schema
@@ -21,7 +22,7 @@ from api.desk.states import AT_WORK, DATASET, DatasetState, moved
 from api.desk.words import LONGEST_TITLE, sentence
 from api.store.database import reading
 from api.store.identity import moment_text, new_id, now
-from api.store.journal import LEDGER, DatabaseJournal, JoinedJournal
+from api.store.journal import LEDGER, DatabaseJournal
 from api.store.tables import Check, Dataset, Release
 from api.vault.sealed import SealedWriter
 from api.vault.vault import upload_name
@@ -145,7 +146,7 @@ def budget(desk: Desk, who: Principal, dataset: str) -> Gauge:
     """What the dataset's population has spent. Raises NotFoundError, ForbiddenError."""
     with reading(desk.engine) as session:
         found = dataset_for(session, who, dataset, Action.SEE_BUDGET)
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
+        ledger = ledger_in(session)
         population = found.population
         proposed = schema_of(found).require_releasable()
         cap = ledger.cap(population)
@@ -165,7 +166,7 @@ def set_cap(desk: Desk, who: Principal, dataset: str, cap: Budget, reason: str) 
     reason = sentence(reason, "reason")
     with deciding(desk.engine) as session:
         found = dataset_for(session, who, dataset, Action.SET_CAP)
-        Ledger(journal=JoinedJournal(session.connection(), LEDGER)).set_cap(found.population, cap, reason)
+        ledger_in(session).set_cap(found.population, cap, reason)
         facts = {"population": found.population, "epsilon": cap.epsilon, "delta": cap.delta}
         record(session, who.id, "cap", dataset, reason=reason, **facts)
 

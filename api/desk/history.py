@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from api.access.roles import Action, Principal
+from api.desk.charges import ledger_in
 from api.desk.desk import Desk, dataset_for
 from api.store.database import reading
-from api.store.journal import LEDGER, JoinedJournal
-from privacy.ledger import Ledger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ def charges(desk: Desk, who: Principal, dataset: str) -> list[ChargeLine]:
     """The charges of a dataset's population, the newest first. Raises NotFoundError, ForbiddenError."""
     with reading(desk.engine) as session:
         found = dataset_for(session, who, dataset, Action.SEE_BUDGET)
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
+        ledger = ledger_in(session)
         rows = ledger.show(found.population) if found.population in ledger.populations() else []
     states = {row["charge"]: {"void": "void", "opened": "spent"}[row["kind"]]
               for row in rows if row["kind"] in ("void", "opened")}  # fmt: skip

@@ -20,23 +20,21 @@ from sqlalchemy.orm import Session
 
 from api.access.persons import holders
 from api.access.roles import Action, Principal, Role
+from api.desk.charges import ledger_in, void_unopened
 from api.desk.desk import CPU, LIGHT, Desk, Job, release_for
 from api.desk.errors import ConflictError, not_found
 from api.desk.notices import tell
 from api.desk.ordering import schema_of
 from api.desk.record import SERVICE, deciding, record
 from api.desk.releases import File
-from api.desk.requests import void_unopened
 from api.desk.runs import problem_of
 from api.desk.states import CHECK, CheckState, DatasetState, ReleaseState, moved
 from api.desk.words import sentence
 from api.panel_price import FALSE_ALARMS, TOLERANCE, PanelPrice, against, check_rates, priced
 from api.store.database import reading
 from api.store.identity import digest_of, new_id, now, text_of
-from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Check, Dataset, Monitor, Release
 from privacy.errors import ReleaseError, RequestError
-from privacy.ledger import Ledger
 
 ASK_JOB, CHECK_JOB = "ask_v1", "check_v1"
 DAYS, MOST_DAYS = 30, 3660
@@ -123,7 +121,7 @@ def prospect(desk: Desk, who: Principal, release: str) -> Prospect:
     with reading(desk.engine) as session:
         _, dataset = release_for(session, who, release, Action.SEE_FINDINGS)
         price = _price(dataset, _monitor(session, release).asked)
-        after, fits = _ledger(session).becomes(dataset.population, price.purchase.cost, price.claim)
+        after, fits = ledger_in(session).becomes(dataset.population, price.purchase.cost, price.claim)
         return Prospect(total_after=after if isfinite(after) else None, fits=fits)
 
 
@@ -278,7 +276,7 @@ def _ask(
     actor: str,
 ) -> Check:
     identity = new_id()
-    charge = price.charge(_ledger(session), identity, against(release.bundle))
+    charge = price.charge(ledger_in(session), identity, against(release.bundle))
     made = Check(
         id=identity,
         release=release.id,
@@ -341,7 +339,3 @@ def _check(session: Session, release: str, check: str) -> Check:
 
 def _checks(session: Session, release: str) -> list[Check]:
     return list(session.scalars(select(Check).where(Check.release == release).order_by(Check.id.desc())))
-
-
-def _ledger(session: Session) -> Ledger:
-    return Ledger(journal=JoinedJournal(session.connection(), LEDGER))

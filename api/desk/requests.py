@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from api.access.roles import Action, Principal, forbidden
 from api.charging import claim_of
+from api.desk.charges import ledger_in, void_unopened
 from api.desk.desk import CPU, GPU, Desk, Job, dataset_for, release_for
 from api.desk.errors import ConflictError
 from api.desk.ordering import Asked, order_for, policy_named
@@ -26,7 +27,6 @@ from api.desk.words import LONGEST_TITLE, sentence
 from api.recipe import Order
 from api.store.database import reading
 from api.store.identity import new_id, now
-from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Dataset, Release
 from privacy.errors import BudgetExceededError, RequestError
 from privacy.ledger import Charge, Ledger
@@ -75,7 +75,7 @@ def price(desk: Desk, who: Principal, dataset: str, asked: Asked, policy: str) -
     spent = 0.0
     try:
         with deciding(desk.engine) as session:
-            ledger = _ledger(session)
+            ledger = ledger_in(session)
             spent = ledger.total(population)
             _charge(ledger, order)
             after = ledger.total(population), ledger.left(population)
@@ -130,7 +130,7 @@ def request(
             return known
         found = dataset_for(session, who, dataset, Action.REQUEST)
         _check_ready(found)
-        charge = _charge(_ledger(session), order)
+        charge = _charge(ledger_in(session), order)
         made = Release(
             id=release,
             dataset=dataset,
@@ -181,20 +181,6 @@ def cancel(desk: Desk, who: Principal, release: str, reason: str) -> Release:
         void_unopened(session, found.charge, reason)
         record(session, who.id, "cancel", release, reason=reason)
         return found
-
-
-def void_unopened(session: Session, identity: str, reason: str) -> bool:
-    """Take a charge back if no row was read, in the transaction that ends what it was for; whether it was."""
-    ledger = _ledger(session)
-    charge = ledger.charge_of(identity)
-    if ledger.stages(charge)[0]:
-        return False
-    ledger.void(charge, reason)
-    return True
-
-
-def _ledger(session: Session) -> Ledger:
-    return Ledger(journal=JoinedJournal(session.connection(), LEDGER))
 
 
 def _charge(ledger: Ledger, order: Order) -> Charge:

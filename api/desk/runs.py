@@ -13,19 +13,18 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.desk.charges import ledger_in, opened, void_unopened
 from api.desk.desk import Desk
 from api.desk.record import SERVICE, deciding, record
-from api.desk.requests import void_unopened
 from api.desk.room import needed
 from api.desk.states import AT_WORK, RELEASE, ReleaseState, moved
 from api.store.database import reading
 from api.store.identity import now
-from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Dataset, Progress, Release
 from audits.release.gate import Verdict
 from privacy.errors import ReleaseError
 from privacy.filter import PrivacyFilter
-from privacy.ledger import Charge, Ledger
+from privacy.ledger import Charge
 from privacy.noise import NoiseSource
 
 SEALING = "sealing the bundle"
@@ -92,18 +91,12 @@ def open_charge(desk: Desk, run: Run, noise: NoiseSource) -> tuple[Charge, Priva
     """The key to the rows: from the ledger, in the transaction that makes sure that this run may have it.
 
     Raises:
-        OutdatedRunError: it may not.
-        LedgerError: an earlier run came to its sealing.
+        OutdatedRunError: it may not, or an earlier run came to its sealing.
     """
     with deciding(desk.engine) as session:
         found = _current(session, run)
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
-        charge = ledger.charge_of(found.charge)
-        if not ledger.stages(charge)[0]:
-            return charge, ledger.open(charge, noise)
-        if _sealing(session, run.release):
-            raise died_sealing()
-        return charge, ledger.reopen(charge, noise, f"run {run.number - 1} died before anything left its process")
+        left = died_sealing() if _sealing(session, run.release) else None
+        return opened(session, found.charge, noise, run.number, left)
 
 
 def step(desk: Desk, run: Run, text: str) -> None:
@@ -124,7 +117,7 @@ def settle(desk: Desk, run: Run, verdict: Verdict, bundle: str) -> None:
         found.approvers = needed(verdict, found.approvers)
         if verdict is Verdict.WITHHOLD:
             found.ended_at = now()
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
+        ledger = ledger_in(session)
         charge = ledger.charge_of(found.charge)
         if not ledger.stages(charge)[1]:  # the process died between the bundle and this entry
             ledger.record(charge, "verdict", {"verdict": str(verdict), "bundle": bundle})

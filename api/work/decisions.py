@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from api.desk.charges import ledger_in
 from api.desk.desk import Desk
 from api.desk.record import SERVICE, deciding, record
 from api.desk.room import words_of
 from api.desk.states import RELEASE, ReleaseState, moved
 from api.store.database import reading
 from api.store.identity import now
-from api.store.journal import LEDGER, JoinedJournal
 from api.store.tables import Release
 from api.vault.vault import bundle_name, quarantine_name
 from api.work.checkpoints import write_checkpoint
@@ -17,7 +17,6 @@ from api.work.shelf import clear, destroy_waiting, get_bundle, get_waiting, put_
 from audits.release.bundle import Bundle
 from audits.release.review import review
 from audits.release.verify import signed_predicate
-from privacy.ledger import Ledger
 
 DECIDED = (ReleaseState.APPROVED, ReleaseState.REJECTED, ReleaseState.PUBLISHED)
 
@@ -59,7 +58,7 @@ def _commit(desk: Desk, release: str, reviewed: Bundle, *, approve: bool, people
             found.state = moved(RELEASE, found.state, "publish")
         else:
             found.ended_at = now()
-        ledger = Ledger(journal=JoinedJournal(session.connection(), LEDGER))
+        ledger = ledger_in(session)
         facts = {"decision": word, "reviewers": people, "bundle": reviewed.digest}
         ledger.record(ledger.charge_of(found.charge), "review", facts)
         record(session, SERVICE, "publish" if approve else "destroy", release, bundle=reviewed.digest)
