@@ -1,4 +1,4 @@
-"""Drift on real tables, and none: python -m bench.monitor [--runs N] [--only adult|acs].
+"""Drift on real tables, and none: python -m bench.monitor [--runs N] [--only adult|acs] [--out FILE].
 
 Adult (train split): each run halves its rows at random. MST at epsilon 1 learns from one half as a release would; the
 other half is the new version, as it is or with a shift planted, and is bought at several budgets. Halves are samples of
@@ -21,8 +21,10 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import numpy.typing as npt
+import vl_convert
 from numpy.random import Generator, default_rng
 
 from api.foreign import resolve
@@ -33,6 +35,7 @@ from audits.drift.verdicts import State, judge
 from audits.drift.weights import rake
 from audits.features import tree_matrix
 from audits.intervals import USUAL, clopper_pearson
+from bench.frontier import COLORS
 from bench.run import SCHEMAS, SHARED
 from privacy.calibration import calibrate
 from privacy.columns import Floats, LevelColumn
@@ -80,6 +83,7 @@ def main() -> None:
                 with asked.out.open("a") as file:
                     file.write(json.dumps(done[-1]) + "\n")
     print(summary(done))
+    asked.out.with_suffix(".svg").write_text(picture(done), encoding="utf-8")
 
 
 def adult(run: int, wanted: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
@@ -181,6 +185,41 @@ def weighed(model: StructuredModel, before: Table, after: Table, name: str, seed
     return lines
 
 
+def picture(lines: Sequence[Mapping[str, Any]]) -> str:
+    """How often Adult's monitor told of anything, by shift and budget, with bounds, beside what is allowed. SVG."""
+    rows = []
+    for shift in SHIFTS:
+        for epsilon in EPSILONS:
+            some = [
+                bool(line["alarms"])
+                for line in lines
+                if (line["table"], line["shift"], line.get("epsilon")) == ("adult", shift, epsilon)
+            ]
+            if some:
+                bounds = clopper_pearson(sum(some), len(some), USUAL)
+                rows.append({"shift": shift, "epsilon": f"epsilon {epsilon:g}", "told": sum(some) / len(some),
+                             "low": bounds.low, "high": bounds.high})  # fmt: skip
+    names = [f"epsilon {epsilon:g}" for epsilon in EPSILONS]
+    share = alt.Axis(format="%", title="runs in which drift was told of (bounds of 95% each)")
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("shift:N", sort=list(SHIFTS), title=None, axis=alt.Axis(labelLimit=320)),
+        yOffset=alt.YOffset("epsilon:N", sort=names),
+        color=alt.Color("epsilon:N", scale=alt.Scale(domain=names, range=list(COLORS[: len(names)])), title=None),
+    )
+    bars = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X("low:Q", axis=share, scale=alt.Scale(domain=[0, 1])), x2="high:Q"
+    )
+    points = base.mark_circle(size=60, opacity=1).encode(x=alt.X("told:Q", axis=share))
+    allowed = (
+        alt.Chart(alt.InlineData(values=[{"allowed": FALSE_ALARMS}]))
+        .mark_rule(strokeDash=[4, 3], color="#555555")
+        .encode(x="allowed:Q")
+    )
+    chart = (allowed + bars + points).properties(width=420, height=alt.Step(14))
+    drawn: str = vl_convert.vegalite_to_svg(chart.configure(font="sans-serif").to_dict())
+    return drawn
+
+
 def summary(lines: Sequence[Mapping[str, Any]]) -> str:
     """Tables in Markdown."""
     out = []
@@ -192,6 +231,8 @@ def summary(lines: Sequence[Mapping[str, Any]]) -> str:
         for shift in dict.fromkeys(line["shift"] for line in own):
             for epsilon in EPSILONS:
                 some = [line for line in own if (line["shift"], line["epsilon"]) == (shift, epsilon)]
+                if not some:
+                    continue
                 steady = np.mean([line["steady"] / line["histograms"] for line in some])
                 planted = table == "adult" and bool(SHIFTS[shift].where)
                 told_of = _share([line["found"] for line in some]) if planted else ""
