@@ -14,7 +14,7 @@ from typing import Final
 
 from limits import RateLimitItem, parse
 from limits.storage import MemoryStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from limits.strategies import MovingWindowRateLimiter
 
 from api.web.problems import TooManyRequestsError
 
@@ -37,7 +37,7 @@ class Limiter:
 
     def __init__(self, limits: Mapping[str, str] = LIMITS) -> None:
         self._limits: dict[str, RateLimitItem] = {kind: parse(text) for kind, text in limits.items()}
-        self._window = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._window = MovingWindowRateLimiter(MemoryStorage())
 
     def count(self, kind: str, caller: str) -> None:
         """Count a request of a caller. Raises TooManyRequestsError when it is one too many."""

@@ -93,6 +93,20 @@ def test_limits_refuse_and_say_when_to_come_again() -> None:
     assert 1 <= int(caught.value.headers["Retry-After"]) <= 120
 
 
+def test_a_limit_holds_across_the_turn_of_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 1_800_000_000.0 - 0.5
+    monkeypatch.setattr("time.time", lambda: clock)
+    monkeypatch.setattr("api.web.limiting.time", lambda: clock)
+    limiter = Limiter({"any": "2/minute"})
+    limiter.count("any", "a")
+    clock += 1
+    limiter.count("any", "a")
+    with pytest.raises(TooManyRequestsError, match="limit is 2 per 1 minute"):
+        limiter.count("any", "a")
+    clock += 59.5
+    limiter.count("any", "a")
+
+
 def test_every_error_of_the_service_has_a_status() -> None:
     """Errors that mean a defect or damage are 500 on purpose; no other may be forgotten."""
     defects = {"release-stopped", "overspend", "journal", "bundle", "model", "vault", "outdated-run", "service"}
