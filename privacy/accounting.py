@@ -42,8 +42,8 @@ _Fixed: TypeAlias = Gaussian | SampledGaussian | Laplace
 _NOT_GAUSSIAN = (SampledGaussian, Laplace)
 
 PLD_LIMIT = 100.0
-"""Above this Rényi bound no loss distribution is made, and the bound stands for it where there is no closed form: one
-that wide fills the memory and helps nobody."""
+"""Above this the Rényi bound stands for the PLD where there is no closed form: a loss distribution that wide fills the
+memory and helps nobody."""
 
 
 class Accountant(StrEnum):
@@ -69,7 +69,7 @@ class Recomputation:
     Attributes:
         epsilon: by the claimed accountant.
         rdp: by Rényi curves.
-        optimistic: a lower estimate, by PLD rounded down; None for plans with selections, and above `PLD_LIMIT`.
+        optimistic: a lower estimate, by PLD rounded down; None for plans with selections.
         closed_form: from total rho, for plans of Gaussians and selections; None otherwise.
     """
 
@@ -127,13 +127,11 @@ def _epsilon_of(cost: PrivacyCost, delta: float, accountant: Accountant) -> floa
 def recompute(cost: PrivacyCost, delta: float, accountant: Accountant) -> Recomputation:
     """Price events a second time, for the gate and for `verify`."""
     fixed = accountant is Accountant.PLD
-    rdp = epsilon_of(cost, delta, Accountant.RDP)
-    narrow = fixed and rdp <= PLD_LIMIT
     closed = [_closed_form(case, delta) for case in cost.cases]
     return Recomputation(
         epsilon=epsilon_of(cost, delta, accountant),
-        rdp=rdp,
-        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if narrow else None,
+        rdp=epsilon_of(cost, delta, Accountant.RDP),
+        optimistic=max(_optimistic_epsilon(case, delta - case.delta) for case in cost.cases) if fixed else None,
         closed_form=None if fixed or None in closed else max(e for e in closed if e is not None),
     )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 from statsmodels.stats.multitest import multipletests
@@ -20,7 +20,6 @@ from audits.release.policy import parse_policy
 from tests.audits.release.made_up import answered, finding
 
 
-@settings(max_examples=25)  # statsmodels collects garbage at every call, which takes half a second in a whole test run
 @given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=30))
 def test_equal_weights_are_holms_procedure(p_values: list[float]) -> None:
     """Against statsmodels."""
